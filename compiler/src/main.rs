@@ -1,0 +1,2 @@
+//! The program `actc`.
+fn main() {}
