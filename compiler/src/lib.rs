@@ -1,1 +1,3 @@
-//! The compiler.
+//! The compiler of the actlang kernel language.
+
+pub mod types;
