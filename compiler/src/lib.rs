@@ -1,3 +1,4 @@
-//! The compiler.
+//! The compiler of the actlang kernel language.
 
 pub mod loop_passes;
+pub mod types;
