@@ -66,6 +66,7 @@ use crate::ops::{Prim, Reduction};
 use crate::types::{DType, Dim, DimId, DimSet};
 
 pub mod regions;
+pub mod wide;
 
 /// A node of a graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
