@@ -108,10 +108,11 @@ impl SizeExpr {
             SizeExpr::Add(a, b) => both(a, b).and_then(|(a, b)| a.checked_add(b)),
             SizeExpr::Sub(a, b) => both(a, b).and_then(|(a, b)| a.checked_sub(b)),
             SizeExpr::Mul(a, b) => both(a, b).and_then(|(a, b)| a.checked_mul(b)),
-            SizeExpr::Div(a, b) => both(a, b).and_then(|(a, b)| if b > 0 && a % b == 0 { Some(a / b) } else { None }),
-            SizeExpr::CeilDiv(a, b) => {
-                both(a, b).and_then(|(a, b)| if b > 0 && a >= 0 { Some(a / b + i64::from(a % b != 0)) } else { None })
+            SizeExpr::Div(a, b) => {
+                both(a, b).and_then(|(a, b)| if b > 0 && a % b == 0 { Some(a / b) } else { None })
             }
+            SizeExpr::CeilDiv(a, b) => both(a, b)
+                .and_then(|(a, b)| if b > 0 && a >= 0 { Some(a / b + i64::from(a % b != 0)) } else { None }),
         }
     }
 }
