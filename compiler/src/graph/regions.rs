@@ -165,9 +165,15 @@ impl Printer<'_> {
                     }
                     for (node, place) in &region.keeps {
                         match place {
-                            Place::Result(i) => write!(f, ", stores {node} as {}", self.graph.results[*i].0.name)?,
+                            Place::Result(i) => {
+                                write!(f, ", stores {node} as {}", self.graph.results[*i].0.name)?
+                            }
                             Place::Borrow(i) => {
-                                write!(f, ", keeps {node} in the memory of {}", self.graph.results[*i].0.name)?;
+                                write!(
+                                    f,
+                                    ", keeps {node} in the memory of {}",
+                                    self.graph.results[*i].0.name
+                                )?;
                             }
                             Place::Scratch => write!(f, ", keeps {node} in scratch")?,
                         }
@@ -197,7 +203,8 @@ impl fmt::Display for Printer<'_> {
         writeln!(f, "  parallel [{}]{lanes}", self.groups(&regions.parallel))?;
         self.steps(f, &regions.body, &mut count)?;
         for &(param, result) in &regions.in_place {
-            let (param, result) = (&self.graph.params[param as usize], &self.graph.results[result as usize].0);
+            let (param, result) =
+                (&self.graph.params[param as usize], &self.graph.results[result as usize].0);
             writeln!(f, "  in place: {} -> {}", param.name, result.name)?;
         }
         for note in &regions.notes {
