@@ -69,7 +69,8 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, ParseError> {
             continue;
         }
         let line = raw.trim_start();
-        let line = if line.starts_with("doc ") { line } else { line.split('#').next().unwrap_or("").trim_end() };
+        let line =
+            if line.starts_with("doc ") { line } else { line.split('#').next().unwrap_or("").trim_end() };
         if line.is_empty() {
             continue;
         }
@@ -345,8 +346,7 @@ impl Reader<'_> {
         }
         if tokens.peek() == "over" {
             tokens.next();
-            let reduction =
-                Reduction::from_name(name).ok_or_else(|| format!("`{name}` is no reduction"))?;
+            let reduction = Reduction::from_name(name).ok_or_else(|| format!("`{name}` is no reduction"))?;
             return Ok(Op::Reduce { reduction, args, dims: self.dim_set(tokens)? });
         }
         if args.len() > 1 {
