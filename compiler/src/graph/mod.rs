@@ -65,8 +65,17 @@ use crate::diag::Span;
 use crate::ops::{Prim, Reduction};
 use crate::types::{DType, Dim, DimId, DimSet};
 
+pub mod eval;
+pub mod parse;
+pub mod print;
 pub mod regions;
+pub mod verify;
 pub mod wide;
+
+pub use eval::eval;
+pub use parse::parse;
+pub use print::print;
+pub use verify::verify;
 
 /// A node of a graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
