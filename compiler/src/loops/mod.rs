@@ -86,6 +86,7 @@
 //!       store b1[v2, v7] lanes 1, v17
 //! ```
 
+pub mod interp;
 mod print;
 pub mod verify;
 mod visit;
