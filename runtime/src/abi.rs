@@ -17,6 +17,9 @@
 /// Version of this contract. Objects built for another version are refused.
 pub const ABI_VERSION: u32 = 1;
 
+/// Version of the numerics: two kernels of one text and one number here give the same bits for the same call.
+pub const NUMERICS_VERSION: u32 = 1;
+
 /// What an element of an array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
@@ -108,10 +111,11 @@ impl SizeExpr {
             SizeExpr::Add(a, b) => both(a, b).and_then(|(a, b)| a.checked_add(b)),
             SizeExpr::Sub(a, b) => both(a, b).and_then(|(a, b)| a.checked_sub(b)),
             SizeExpr::Mul(a, b) => both(a, b).and_then(|(a, b)| a.checked_mul(b)),
-            SizeExpr::Div(a, b) => both(a, b).and_then(|(a, b)| if b > 0 && a % b == 0 { Some(a / b) } else { None }),
-            SizeExpr::CeilDiv(a, b) => {
-                both(a, b).and_then(|(a, b)| if b > 0 && a >= 0 { Some(a / b + i64::from(a % b != 0)) } else { None })
+            SizeExpr::Div(a, b) => {
+                both(a, b).and_then(|(a, b)| if b > 0 && a % b == 0 { Some(a / b) } else { None })
             }
+            SizeExpr::CeilDiv(a, b) => both(a, b)
+                .and_then(|(a, b)| if b > 0 && a >= 0 { Some(a / b + i64::from(a % b != 0)) } else { None }),
         }
     }
 }
