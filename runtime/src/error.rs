@@ -100,8 +100,8 @@ pub enum Error {
         /// The sizes it is computed from.
         from: Vec<(String, i64)>,
     },
-    /// A dimension has 2^31 positions or more.
-    DimTooLarge {
+    /// A dimension has 2^31 positions or more, or is asked to have less than none.
+    DimSize {
         /// The dimension.
         dim: String,
         /// Its size.
@@ -329,8 +329,8 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
-            Error::DimTooLarge { dim, size } => {
-                write!(f, "dimension `{dim}` has {size} positions; the limit is 2^31 - 1")
+            Error::DimSize { dim, size } => {
+                write!(f, "dimension `{dim}` can't have {size} positions; the limits are 0 and 2^31 - 1")
             }
             Error::TooLarge { what } => write!(f, "{what} is too large: the limit is 2^48 - 1 elements"),
             Error::View { name, cause } => write!(f, "`{name}`: {cause}"),

@@ -88,6 +88,9 @@ impl<'p, 'a> Binder<'p, 'a> {
 
     fn ask(&mut self, asked: Asked<'a>) -> Result<(), Error> {
         for &(dim, size) in asked.dims {
+            if size < 0 {
+                return Err(Error::DimSize { dim: self.dim(dim), size });
+            }
             self.set(dim, size, Seen::Asked)?;
         }
         if let (Some(shape), Some(dim)) = (asked.leading, self.plan.leading) {
@@ -233,7 +236,7 @@ impl<'p, 'a> Binder<'p, 'a> {
             return Err(self.conflict(dim, size, seen));
         }
         if !(0..DIM_LIMIT).contains(&size) {
-            return Err(Error::DimTooLarge { dim: self.dim(dim), size });
+            return Err(Error::DimSize { dim: self.dim(dim), size });
         }
         *known = size;
         self.seen[dim as usize] = seen;

@@ -318,8 +318,8 @@ impl Raw {
         }
         let mut axes = [(0u64, 0u64); MAX_AXES];
         let rank = self.rank as usize;
-        for axis in 0..rank {
-            axes[axis] = (self.strides[axis].unsigned_abs(), self.shape[axis] as u64);
+        for (axis, to) in axes.iter_mut().enumerate().take(rank) {
+            *to = (self.strides[axis].unsigned_abs(), self.shape[axis] as u64);
         }
         let axes = &mut axes[..rank];
         axes.sort_unstable();
@@ -511,7 +511,8 @@ mod tests {
     #[test]
     fn shapes_may_be_arrays_slices_and_vectors() {
         let x = [0.0f32; 6];
-        for view in [view(&x, [2, 3]), view(&x, &[2, 3][..]), view(&x, vec![2, 3]), view(&x, &[2usize, 3])] {
+        let shape: &[usize; 2] = &[2, 3];
+        for view in [view(&x, [2, 3]), view(&x, &shape[..]), view(&x, vec![2, 3]), view(&x, shape)] {
             assert_eq!(view.check(), Ok(()));
             assert_eq!(view.shape(), [2, 3]);
         }

@@ -260,12 +260,6 @@ fn binding_errors_name_dimension_parameters_and_sizes() {
             "`x` is `[.., (g=4 k), h]`, but an array with 1 axis was given: [8]",
         ),
         (
-            heads(),
-            &[&[1 << 20, 1 << 12, 0, 5], &[0]],
-            &[&[1 << 20, 1 << 12, 5]],
-            "dimension `..` has 4294967296 positions; the limit is 2^31 - 1",
-        ),
-        (
             split(),
             &[&[2, 10], &[3]],
             &[&[2]],
@@ -278,9 +272,6 @@ fn binding_errors_name_dimension_parameters_and_sizes() {
         (half(), &[&[3], &[1]], &[&[3]], "dimension `j` = `k / 2` is not a whole number with `k` = 3"),
     ];
     for (kernel, inputs, outputs, expected) in cases {
-        if inputs.concat().contains(&(1 << 20)) {
-            continue;
-        }
         assert_eq!(message(call_shapes(kernel, inputs, outputs)), *expected);
     }
     // Too many rows, without the memory for them.
@@ -288,7 +279,7 @@ fn binding_errors_name_dimension_parameters_and_sizes() {
     let mut empty: [f32; 0] = [];
     let out = view_mut(&mut empty, [1 << 20, 1 << 12, 0]);
     let error = message(heads().call(&[rows, view(&[] as &[f32], [0])], &mut [out], &[]));
-    assert_eq!(error, "dimension `..` has 4294967296 positions; the limit is 2^31 - 1");
+    assert_eq!(error, "dimension `..` can't have 4294967296 positions; the limits are 0 and 2^31 - 1");
     // What binds.
     for (kernel, inputs, outputs) in [
         (split(), &[&[2, 12][..], &[3]][..], &[&[2][..]][..]),
@@ -322,7 +313,7 @@ fn mistakes_by_name() {
     fails(|bind| bind.input("y", TensorView::absent()), "`k` has no array parameter `y`; there is `x`, `w`");
     fails(
         |bind| bind.dim("n", -1).input("x", view(&[1.0f32; 4], [2, 2])),
-        "dimension `n` has -1 positions; the limit is 2^31 - 1",
+        "dimension `n` can't have -1 positions; the limits are 0 and 2^31 - 1",
     );
     let bind = kernel.bind().input("x", xv()).dim("n", 3).output("y", view_mut(&mut z, [2, 2]));
     assert_eq!(message(bind.run()), "dimension `n` is 3 as the call asks but 2 in `x` (axis 0)");
@@ -445,7 +436,7 @@ fn arrays_without_elements_are_not_touched() {
 #[test]
 fn overlaps_are_refused() {
     let kernel = affine_kernel();
-    let mut memory = [1.0f32; 8];
+    let mut memory = [1.0f32; 10];
     let start = memory.as_mut_ptr().cast::<u8>();
     let raw = |offset: usize, strides: &[isize]| {
         // SAFETY: a view of 2 x 2 elements inside `memory`, which is only used through these views.
@@ -469,7 +460,7 @@ fn overlaps_are_refused() {
     assert_eq!(message(same), "`x` and `y` are the same memory; the kernel can't run in place on them");
     let two =
         Maker::default().takes("x: n, d").gives("y: n, d").gives("z: n, d").in_place(0, 0).make(nothing);
-    let both = two.call(&[raw(4, &[2, 1])], &mut [out(0), out(2)], &[]);
+    let both = two.call(&[raw(6, &[2, 1])], &mut [out(0), out(2)], &[]);
     assert_eq!(message(both), "`y` and `z` share memory, but are not the same array");
     assert!(two.in_place("x", "y") && !two.in_place("x", "z") && !two.in_place("q", "y"));
 }
