@@ -1,0 +1,314 @@
+//! IR 1, the graph: what a kernel computes, as expressions over named dimensions. It says nothing about order,
+//! loops or memory.
+//!
+//! # Meaning
+//!
+//! A [`Graph`] is a list of [`Node`]s; every operand of a node comes before it. A node's value is an array over the
+//! node's dimensions ([`Node::dims`], a set): one element for each choice of a position along each of them. A node
+//! without dimensions is one number.
+//!
+//! **Broadcasting is by name.** An element of a [`Op::Prim`] node at a place is the function of its operands'
+//! elements at that place; an operand that lacks a dimension has the same element all along it. So the dimensions of
+//! a `Prim` node are the union of its operands'. There is no node for broadcasting, but for [`Op::Broadcast`], which
+//! adds dimensions that no operand has.
+//!
+//! **dtypes.** `f32`, `f64`, `i32`, `bool`. The operands of a `Prim` have the types that its row demands
+//! ([`crate::ops::Typing`]); every conversion is an [`Op::Convert`] node. The meaning is that of real numbers with
+//! IEEE 754's special values and an exponent range without bound: [`eval`](mod@eval) computes exactly this, in double-double.
+//! Integers wrap at 32 bits.
+//!
+//! **Canonical order.** The numbering of [`DimId`]s is the kernel's canonical order of dimensions: an order in which
+//! every declared type lists its dimensions, as far as they agree, in the order of first appearance otherwise. The
+//! order of summation is defined by it, never by strides.
+//!
+//! **Reductions.** [`Op::Reduce`] removes dimensions. Where the operand's last dimension in canonical order is reduced, it
+//! is in *row form*, else in *column form* ([`Graph::form`]); [`crate::loops`] defines the order of summation of either.
+//! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
+//!
+//! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`]). [`Op::Slice`] picks a position
+//! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
+//! node reduces, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
+//! [`Op::Param`] (or on such a slice), and `Stack` only at results, on values or on other stacks.
+//!
+//! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
+//!
+//! # Rules (checked by [`verify`](mod@verify))
+//!
+//! 1. Operands come before their node.
+//! 2. Dimensions of a node follow from its operands as said above; a `Param`'s are those of its declaration.
+//! 3. dtypes follow the row of the function; `Convert` changes the dtype or is an error; a `Const`'s bits fit it.
+//! 4. `Reduce` has one operand, or two if it is a `Sum` of floats of the same dtype; it reduces at least one
+//!    dimension, and only dimensions that the operands have together. `Max`, `Min` of the language on floats stay in
+//!    the graph; `bool` is not reduced.
+//! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
+//!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
+//!    least one dimension.
+//! 6. Results have the dimensions and dtype of their declaration.
+//!
+//! # Text form
+//!
+//! ```text
+//! graph softmax(%0 x: f32[.., d]) -> (y: f32[.., d] = %4)
+//!   dims .. = leading, d = free
+//!   %1 = max %0 over d : f32[..]
+//!   %2 = sub %0, %1 : f32[.., d]
+//!   %3 = exp %2 : f32[.., d]
+//!   ...
+//! ```
+//!
+//! Parameters are the first nodes. `const 0x3f800000 (1) : f32` gives bits and, for the reader, the number; `index d`, `size d`,
+//! `convert %1`, `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`.
+
+use cranelift_entity::{PrimaryMap, entity_impl};
+
+use crate::diag::Span;
+use crate::ops::{Prim, Reduction};
+use crate::types::{DType, Dim, DimId, DimSet};
+
+pub mod eval;
+pub mod parse;
+pub mod print;
+pub mod regions;
+pub mod verify;
+pub mod wide;
+
+pub use eval::eval;
+pub use parse::parse;
+pub use print::print;
+pub use verify::verify;
+
+/// A node of a graph.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+entity_impl!(NodeId, "%");
+
+/// A constant of a dtype.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Constant {
+    /// Its type.
+    pub dtype: DType,
+    /// Its bits, the upper ones zero: IEEE 754 for floats, two's complement in 32 bits for `i32`, 0 or 1 for `bool`.
+    pub bits: u64,
+}
+
+impl Constant {
+    /// `value` rounded to the dtype (bool: whether it is not zero; i32: towards zero, saturated).
+    pub fn new(dtype: DType, value: f64) -> Constant {
+        let bits = match dtype {
+            DType::F32 => u64::from((value as f32).to_bits()),
+            DType::F64 => value.to_bits(),
+            DType::I32 => u64::from(value as i32 as u32),
+            DType::Bool => u64::from(value != 0.0),
+        };
+        Constant { dtype, bits }
+    }
+
+    /// Its value; every dtype's fits exactly.
+    pub fn value(self) -> f64 {
+        match self.dtype {
+            DType::F32 => f64::from(f32::from_bits(self.bits as u32)),
+            DType::F64 => f64::from_bits(self.bits),
+            DType::I32 => f64::from(self.bits as u32 as i32),
+            DType::Bool => f64::from(self.bits as u32),
+        }
+    }
+}
+
+/// What a node computes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The parameter of that position in [`Graph::params`]. Only the first nodes are parameters.
+    Param(u32),
+    /// A number.
+    Const(Constant),
+    /// The position along a dimension: `i32`.
+    Index(DimId),
+    /// The product of the sizes of dimensions, rounded to the node's dtype.
+    Size(DimSet),
+    /// A scalar function of its operands, place by place.
+    Prim(Prim, Vec<NodeId>),
+    /// The operand in the node's dtype: correctly rounded; float to i32 rounds to nearest even, saturates, NaN gives
+    /// 0; to bool: not zero; from bool: 0 or 1.
+    Convert(NodeId),
+    /// A reduction of one operand over `dims`, or the sum of the products of two.
+    Reduce {
+        /// Which.
+        reduction: Reduction,
+        /// One operand, or two factors.
+        args: Vec<NodeId>,
+        /// The dimensions that go.
+        dims: DimSet,
+    },
+    /// The operand at one position of a fixed-size dimension.
+    Slice {
+        /// Operand.
+        value: NodeId,
+        /// The dimension that goes.
+        dim: DimId,
+        /// The position.
+        at: u32,
+    },
+    /// Operand `i` at position `i` of a fixed-size dimension.
+    Stack {
+        /// The dimension that is made.
+        dim: DimId,
+        /// One operand for each position.
+        values: Vec<NodeId>,
+    },
+    /// The operand, the same all along the node's further dimensions.
+    Broadcast(NodeId),
+}
+
+impl Op {
+    /// Its operands, in order.
+    pub fn args(&self) -> &[NodeId] {
+        match self {
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
+            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_ref(value)
+            }
+        }
+    }
+
+    /// Its operands, to be replaced.
+    pub fn args_mut(&mut self) -> &mut [NodeId] {
+        match self {
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
+            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_mut(value)
+            }
+        }
+    }
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it computes.
+    pub op: Op,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub dims: DimSet,
+    /// The text it came from.
+    pub span: Span,
+}
+
+/// A declared array or number: a parameter or a result. `axes` is `None` for a scalar parameter; otherwise its axes,
+/// outermost first, each one dimension or several that share it (outermost first).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decl {
+    /// The name in the text.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Axes; `None`: a scalar parameter.
+    pub axes: Option<Vec<Vec<DimId>>>,
+    /// What it is when left out.
+    pub default: Option<f64>,
+    /// Documentation.
+    pub doc: String,
+}
+
+impl Decl {
+    /// Its dimensions, outermost first.
+    pub fn dim_list(&self) -> impl Iterator<Item = DimId> + '_ {
+        self.axes.iter().flatten().flatten().copied()
+    }
+
+    /// Its dimensions.
+    pub fn dims(&self) -> DimSet {
+        self.dim_list().collect()
+    }
+}
+
+/// One kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The kernel's name.
+    pub name: String,
+    /// Its documentation comment.
+    pub doc: String,
+    /// Its dimensions, in canonical order.
+    pub dims: PrimaryMap<DimId, Dim>,
+    /// Names and values of its dimension parameters.
+    pub dim_params: Vec<(String, i64)>,
+    /// Parameters, in the order of the text. Node `i` is parameter `i`.
+    pub params: Vec<Decl>,
+    /// Nodes, operands first.
+    pub nodes: PrimaryMap<NodeId, Node>,
+    /// Results: declaration and value.
+    pub results: Vec<(Decl, NodeId)>,
+}
+
+/// In which of the two orders a reduction runs; see the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Form {
+    /// The operand's last dimension is reduced: virtual lanes along it.
+    Row,
+    /// It is kept: one lane for each result.
+    Column,
+}
+
+impl Graph {
+    /// Adds a node whose dimensions follow from its operands (not `Param`, `Stack` or `Broadcast`, whose dimensions
+    /// are given with [`Graph::add_with_dims`]).
+    pub fn add(&mut self, op: Op, dtype: DType, span: Span) -> NodeId {
+        let dims = self.natural_dims(&op);
+        self.add_with_dims(op, dtype, dims, span)
+    }
+
+    /// Adds a node with the given dimensions.
+    pub fn add_with_dims(&mut self, op: Op, dtype: DType, dims: DimSet, span: Span) -> NodeId {
+        self.nodes.push(Node { op, dtype, dims, span })
+    }
+
+    /// The dimensions that follow from the operands of `op` (for `Broadcast`: those of the operand alone).
+    pub fn natural_dims(&self, op: &Op) -> DimSet {
+        let union = op.args().iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims));
+        match op {
+            Op::Param(index) => self.params[*index as usize].dims(),
+            Op::Const(_) | Op::Size(_) => DimSet::EMPTY,
+            Op::Index(dim) => DimSet::one(*dim),
+            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => union,
+            Op::Reduce { dims, .. } => union.difference(*dims),
+            Op::Slice { dim, .. } => union.without(*dim),
+            Op::Stack { dim, .. } => union.with(*dim),
+        }
+    }
+
+    /// The dimensions of a reduction's operands together.
+    pub fn operand_dims(&self, args: &[NodeId]) -> DimSet {
+        args.iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims))
+    }
+
+    /// In which order a reduction runs. A sum of products of operands with different dimensions (a contraction) is
+    /// always in column form.
+    pub fn form(&self, args: &[NodeId], dims: DimSet) -> Form {
+        let operand = self.operand_dims(args);
+        let contraction = args.len() == 2
+            && self.nodes[args[0]].dims != self.nodes[args[1]].dims
+            && !self.nodes[args[0]].dims.difference(dims).is_subset(self.nodes[args[1]].dims)
+            && !self.nodes[args[1]].dims.difference(dims).is_subset(self.nodes[args[0]].dims);
+        match operand.last() {
+            Some(last) if dims.contains(last) && !contraction => Form::Row,
+            _ => Form::Column,
+        }
+    }
+
+    /// How many nodes and results use each node.
+    pub fn use_counts(&self) -> cranelift_entity::SecondaryMap<NodeId, u32> {
+        let mut counts = cranelift_entity::SecondaryMap::new();
+        for node in self.nodes.values() {
+            for &arg in node.op.args() {
+                counts[arg] += 1;
+            }
+        }
+        for &(_, value) in &self.results {
+            counts[value] += 1;
+        }
+        counts
+    }
+}
