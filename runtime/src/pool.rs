@@ -6,6 +6,7 @@ use crate::abi::{KernelArgs, PhaseFn};
 use crate::{fpenv::FpEnv, memory::Loan};
 
 /// One phase of a call, with its sizes known.
+#[cfg_attr(not(feature = "threads"), expect(dead_code, reason = "one thread needs no split"))]
 pub(crate) struct Work<'a> {
     /// The code.
     pub(crate) function: PhaseFn,
