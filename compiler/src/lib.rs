@@ -3,7 +3,9 @@
 pub mod diag;
 pub mod graph;
 pub mod graph_passes;
+pub mod loop_passes;
 pub mod loops;
 pub mod ops;
 pub mod syntax;
+pub mod target;
 pub mod types;

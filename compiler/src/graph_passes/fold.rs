@@ -8,8 +8,10 @@
 
 use super::arith;
 use super::rewrite::{constant, rebuild, spread};
+use crate::graph::eval::apply;
+use crate::graph::wide::Wide;
 use crate::graph::{Constant, Graph, Node, NodeId, Op};
-use crate::ops::Prim;
+use crate::ops::{Class, Prim};
 use crate::types::{DType, DimSet};
 
 /// The pass.
@@ -42,7 +44,7 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         Op::Convert(value) => Some(arith::convert(constant(graph, value)?, node.dtype)),
         Op::Prim(prim, ref args) => {
             let args = args.iter().map(|&arg| constant(graph, arg)).collect::<Option<Vec<_>>>()?;
-            arith::core(prim, &args)
+            arith::core(prim, &args).or_else(|| elementary(prim, &args))
         }
         Op::Param(_)
         | Op::Const(_)
@@ -52,6 +54,19 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Stack { .. }
         | Op::Broadcast(_) => None,
     }
+}
+
+/// An elementary function of constants, rounded once.
+fn elementary(prim: Prim, args: &[Constant]) -> Option<Constant> {
+    let dtype = args.first()?.dtype;
+    if prim.class() != Class::Expanded {
+        return None;
+    }
+    let args: Vec<Wide> = args.iter().map(|arg| Wide::from(arg.value())).collect();
+    let value = apply(prim, dtype, &args);
+    // A number of the dtype, as f64, is rounded no further.
+    let value = if dtype == DType::F32 { f64::from(value.to_f32()) } else { value.to_f64() };
+    Some(arith::number(dtype, value))
 }
 
 /// The product of sizes that are known, rounded once.

@@ -7,13 +7,14 @@
 //! What is asked of elementary functions, and shown by their tests: they are monotone in sign (`exp(x) ≤ 1` for
 //! `x ≤ 0`, `tanh` between -1 and 1 …) and `exp(0)` is 1.
 //!
-//! Text form, for dumps: `%5 in [-inf, 0] nan?`, one line for each node of which something is known.
+//! Text form, for dumps: the graph's, with a note for each node of which something is known: `# %5: in [-inf, 0] nan?`.
 
-use std::fmt::Write;
+use std::fmt;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
 
 use super::arith;
+use crate::graph::print::print_with_notes;
 use crate::graph::{Constant, Graph, Node, NodeId, Op};
 use crate::ops::{Prim, Reduction, Typing};
 use crate::types::{DType, DimSet};
@@ -110,19 +111,20 @@ impl Ranges {
         }
     }
 
-    /// The text form.
+    /// The text form: the graph, with a note below every node of which something is known.
     pub fn print(&self, graph: &Graph) -> String {
-        let mut text = String::new();
-        for (id, &range) in &self.map {
-            if range == Range::any(graph.nodes[id].dtype) {
-                continue;
-            }
-            let zero = if range.zero { " zero?" } else { "" };
-            let nan = if range.nan { " nan?" } else { "" };
-            writeln!(text, "{id} in [{:?}, {:?}]{zero}{nan}", range.lo, range.hi)
-                .expect("writing to a string");
-        }
-        text
+        print_with_notes(graph, |id| {
+            let known = self.map[id] != Range::any(graph.nodes[id].dtype);
+            known.then(|| self.map[id].to_string()).into_iter().collect()
+        })
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zero = if self.zero { " zero?" } else { "" };
+        let nan = if self.nan { " nan?" } else { "" };
+        write!(f, "in [{}, {}]{zero}{nan}", self.lo, self.hi)
     }
 }
 

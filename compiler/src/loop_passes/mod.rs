@@ -1,0 +1,3 @@
+//! Passes over the loop IR.
+
+pub mod expand_math;
