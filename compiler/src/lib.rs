@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod diag;
 pub mod graph;
+pub mod graph_passes;
 pub mod loop_passes;
 pub mod loops;
 pub mod ops;
