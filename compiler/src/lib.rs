@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod diag;
+pub mod emit;
 pub mod graph;
 pub mod graph_passes;
 pub mod loop_passes;
