@@ -268,8 +268,7 @@ impl<'t> Cursor<'t> {
         if !self.eat("(") {
             return Ok(bits);
         }
-        self.expect("0x")?;
-        let digits = self.take_word();
+        let digits = self.take_word().strip_prefix("0x").unwrap_or_default();
         let given = u64::from_str_radix(digits, 16).ok().filter(|bits| width == 64 || bits >> width == 0);
         self.expect(")")?;
         let nan_bits = |bits: u64| match width {
