@@ -2,6 +2,7 @@
 
 pub mod diag;
 pub mod graph;
+pub mod graph_passes;
 pub mod loop_passes;
 pub mod loops;
 pub mod ops;

@@ -1,3 +1,5 @@
 //! All tests.
 
+mod graph;
 mod loops;
+mod roundtrip;

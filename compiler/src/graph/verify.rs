@@ -147,7 +147,7 @@ impl Check<'_> {
     /// Parameters are the first nodes, in order.
     fn params_come_first(&mut self, id: NodeId, node: &Node) {
         if let Op::Param(index) = node.op {
-            self.require(index == id.as_u32(), || format!("parameter {index} is not node %{index}"));
+            self.require(index == id.as_u32(), || format!("parameter {index} stands at {id}"));
         }
     }
 
