@@ -400,7 +400,7 @@ fn meaning(prim: Prim, x: &[f64]) -> Option<f64> {
         Prim::Mul => Some(x[0] * x[1]),
         Prim::Div => Some(x[0] / x[1]),
         Prim::Fma => Some(x[0].mul_add(x[1], x[2])),
-        Prim::Neg => Some(x[0] * -1.0),
+        Prim::Neg => Some(-x[0]),
         Prim::Abs => Some(if x[0] == 0.0 {
             0.0
         } else if x[0] < 0.0 {
@@ -513,8 +513,11 @@ fn conversions_round_to_even_and_saturate() {
 
 // ------------------------------------------------------------------------------------------------ memory
 
+/// Statements, cuts of the range, pairs in place.
+type Misuse<'a> = (&'a str, &'a [i64], &'a [(u32, u32)]);
+
 /// Runs a function of one phase over four units that stores to `y` and has a few values at hand.
-fn misuse(stmts: &str, cuts: &[i64], in_place: &[(u32, u32)]) -> String {
+fn misuse((stmts, cuts, in_place): Misuse<'_>) -> String {
     let head = "func f\n  buffer b0 = param 0 x : f32[dim0] groups (0)\n  buffer b1 = result 0 y : f32[dim0] groups (0)\n  \
                 buffer b2 = scratch s : f32[dim0]\n  buffer b3 = shared h : f32[dim0]\n  in_place param 0, result 0\n  \
                 phase v0..v1 extent dim0 grain 1 work 1\n    v2 : f32 = const 1.0\n    v3 : i64 = const 0\n    \
@@ -528,7 +531,7 @@ fn misuse(stmts: &str, cuts: &[i64], in_place: &[(u32, u32)]) -> String {
 #[test]
 fn misuse_of_memory_is_found() {
     let all = "store b1[v3] lanes 0, v5";
-    let cases: [(&str, &[i64], &[(u32, u32)]); 11] = [
+    let cases: [Misuse<'_>; 11] = [
         ("store b1[v3], v2", &[], &[]),
         ("store b1[v4], v2", &[], &[]),
         ("store b1[v7], v2", &[], &[]),
@@ -541,9 +544,8 @@ fn misuse_of_memory_is_found() {
         ("for v9 in v0..v1 step 1\n  store b1[v9], v2\n  v10 : f32 = load b0[v9]", &[], &[(0, 0)]),
         ("for v9 in v0..v1 step 1\n  store b1[v9], v2", &[], &[(0, 1)]),
     ];
-    let messages: Vec<String> =
-        cases.iter().map(|(stmts, cuts, in_place)| misuse(stmts, cuts, in_place)).collect();
+    let messages = cases.map(misuse);
     snapshot("loops", "misuse-of-memory", &messages.join("\n"));
-    let fine = catch_unwind(|| misuse(all, &[], &[]));
+    let fine = catch_unwind(|| misuse((all, &[], &[])));
     assert!(fine.is_err(), "a correct function runs through");
 }
