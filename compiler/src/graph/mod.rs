@@ -156,7 +156,9 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => std::slice::from_ref(value),
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_ref(value)
+            }
         }
     }
 
@@ -165,7 +167,9 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => std::slice::from_mut(value),
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_mut(value)
+            }
         }
     }
 }
@@ -275,7 +279,8 @@ impl Graph {
     /// always in column form.
     pub fn form(&self, args: &[NodeId], dims: DimSet) -> Form {
         let operand = self.operand_dims(args);
-        let contraction = args.len() == 2 && self.nodes[args[0]].dims != self.nodes[args[1]].dims
+        let contraction = args.len() == 2
+            && self.nodes[args[0]].dims != self.nodes[args[1]].dims
             && !self.nodes[args[0]].dims.difference(dims).is_subset(self.nodes[args[1]].dims)
             && !self.nodes[args[1]].dims.difference(dims).is_subset(self.nodes[args[0]].dims);
         match operand.last() {
