@@ -6,4 +6,5 @@ pub mod loop_passes;
 pub mod loops;
 pub mod ops;
 pub mod syntax;
+pub mod target;
 pub mod types;

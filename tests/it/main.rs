@@ -1,1 +1,4 @@
 //! All tests.
+
+mod graph;
+mod roundtrip;

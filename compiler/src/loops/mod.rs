@@ -86,6 +86,14 @@
 //!       store b1[v2, v7] lanes 1, v17
 //! ```
 
+pub mod interp;
+mod print;
+pub mod verify;
+mod visit;
+
+pub use print::Line;
+pub use verify::{finish, verify};
+
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::ops::{Prim, Reduction};
