@@ -2,8 +2,10 @@
 
 pub mod diag;
 pub mod graph;
+pub mod graph_passes;
 pub mod loop_passes;
 pub mod loops;
+pub mod lower;
 pub mod ops;
 pub mod syntax;
 pub mod target;

@@ -1,8 +1,10 @@
-//! The graph IR: its verifier and its evaluator.
+//! The graph IR: its verifiers and its evaluator.
 
 use act::graph::eval::{all_sizes, default_input, eval, eval_wide};
+use act::graph::regions::{self, Place, Region, RegionKind, Regions, Step};
 use act::graph::wide::Wide;
-use act::graph::{Graph, parse, verify};
+use act::graph::{Form, Graph, NodeId, parse, verify};
+use cranelift_entity::EntityRef;
 
 fn graph(text: &str) -> Graph {
     let graph = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -164,4 +166,49 @@ graph f(%0 x: f32[j, k], %1 eps: f32 = 0.1) -> (y: f32[j, k] = %2)
     let third = Wide::ONE / Wide::from(3.0);
     let results = eval_wide(&graph, &[6, 2], &[vec![third], vec![Wide::from(eps)]]);
     assert_eq!(results[0], vec![third + Wide::from(0.1f32); 12]);
+}
+
+/// `y = x - max x`, as a reduction and a map.
+fn two_regions() -> (Graph, Regions) {
+    let graph = graph(
+        "\
+graph f(%0 x: f32[n, d]) -> (y: f32[n, d] = %2)
+  dims n = free, d = free
+  %1 = max %0 over d : f32[n]
+  %2 = sub %0, %1 : f32[n, d]
+",
+    );
+    let node = NodeId::new;
+    let row = RegionKind::Reduce { form: Form::Row, outer: vec![], inner: vec![1], reduces: vec![node(1)] };
+    let maximum = Region { kept: vec![], kind: row, nodes: vec![], keeps: vec![] };
+    let keeps = vec![(node(2), Place::Result(0))];
+    let map = Region { kept: vec![1], kind: RegionKind::Map, nodes: vec![node(2)], keeps };
+    let regions = Regions {
+        groups: graph.dims.keys().map(|dim| vec![dim]).collect(),
+        parallel: vec![0],
+        body: vec![Step::Region(maximum), Step::Region(map)],
+        ..Regions::default()
+    };
+    (graph, regions)
+}
+
+#[test]
+fn regions_are_checked() {
+    let (graph, regions) = two_regions();
+    assert_eq!(regions::verify(&graph, &regions), Ok(()));
+    let breach = |change: fn(&mut Regions), message: &str| {
+        let mut changed = regions.clone();
+        change(&mut changed);
+        let report = regions::verify(&graph, &changed).expect_err(message);
+        assert!(report.lines().any(|line| line == message), "no `{message}` in\n{report}");
+    };
+    breach(|regions| regions.body.swap(0, 1), "%2 needs %1, which is not there");
+    breach(|regions| drop(regions.body.pop()), "result `y` is not stored");
+    breach(|regions| regions.parallel = vec![], "no loop over a dimension of %2");
+    breach(|regions| regions.parallel = vec![0, 1], "two loops over one group, around []");
+    breach(|regions| regions.groups[0].clear(), "group 0 is empty");
+    breach(|regions| regions.groups[0] = regions.groups[1].clone(), "dim1 is in two groups");
+    breach(|regions| regions.parallel = vec![7], "a loop over a group that does not exist");
+    let early = |regions: &mut Regions| regions.body.insert(0, Step::Values(vec![NodeId::new(2)]));
+    breach(early, "%2 is not the same all over a place");
 }

@@ -18,10 +18,14 @@
 //! needs and does not compute is a parameter, a value of an earlier step, or was *kept* in memory by an earlier region
 //! ([`Region::keeps`]).
 
+mod verify;
+
 use std::fmt;
 
 use crate::graph::{Form, Graph, NodeId};
 use crate::types::{DimId, DimSet};
+
+pub use verify::verify;
 
 /// A group of dimensions, by its number in [`Regions::groups`].
 pub type Group = usize;
@@ -130,10 +134,15 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
+    fn result(&self, index: usize) -> &str {
+        self.graph.results.get(index).map_or("?", |(decl, _)| decl.name.as_str())
+    }
+
     fn groups(&self, groups: &[Group]) -> String {
         let name = |&group: &Group| {
-            let names: Vec<&str> =
-                self.regions.groups[group].iter().map(|&dim| self.graph.dims[dim].name.as_str()).collect();
+            let Some(dims) = self.regions.groups.get(group) else { return "?".to_string() };
+            let name = |&dim: &DimId| self.graph.dims.get(dim).map_or("?", |dim| dim.name.as_str());
+            let names: Vec<&str> = dims.iter().map(name).collect();
             if names.len() == 1 { names[0].to_string() } else { format!("({})", names.join(" ")) }
         };
         groups.iter().map(name).collect::<Vec<_>>().join(", ")
@@ -165,15 +174,9 @@ impl Printer<'_> {
                     }
                     for (node, place) in &region.keeps {
                         match place {
-                            Place::Result(i) => {
-                                write!(f, ", stores {node} as {}", self.graph.results[*i].0.name)?
-                            }
+                            Place::Result(i) => write!(f, ", stores {node} as {}", self.result(*i))?,
                             Place::Borrow(i) => {
-                                write!(
-                                    f,
-                                    ", keeps {node} in the memory of {}",
-                                    self.graph.results[*i].0.name
-                                )?;
+                                write!(f, ", keeps {node} in the memory of {}", self.result(*i))?;
                             }
                             Place::Scratch => write!(f, ", keeps {node} in scratch")?,
                         }

@@ -59,7 +59,8 @@ fn minus_square_exp(x: Dd) -> Wide {
 /// sqrt(pi) e^(x²) erfc(x) = 1/(x + (1/2)/(x + 1/(x + (3/2)/(x + …)))), on [2, 12).
 fn continued_fraction(x: Dd) -> Dd {
     // The error after n steps is about exp(-2x·sqrt(2n)).
-    let depth = (76.0 / (2.8 * x.hi)).powi(2) as i32 + 12;
+    let scale = 76.0 / (2.8 * x.hi);
+    let depth = (scale * scale) as i32 + 30;
     // Numerators and denominators of the convergents; all terms are positive, so nothing cancels.
     let (mut a, mut b) = ((Dd::ZERO, Dd::ONE), (Dd::ONE, x));
     for step in 1..depth {
