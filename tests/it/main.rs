@@ -3,3 +3,4 @@
 mod graph;
 mod loops;
 mod roundtrip;
+mod syntax;
