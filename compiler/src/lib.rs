@@ -1,5 +1,6 @@
 //! The compiler of the actlang kernel language.
 
+pub mod backend;
 pub mod diag;
 pub mod graph;
 pub mod graph_passes;
