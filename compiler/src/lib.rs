@@ -7,6 +7,7 @@ pub mod graph;
 pub mod graph_passes;
 pub mod loop_passes;
 pub mod loops;
+pub mod lower;
 pub mod ops;
 pub mod syntax;
 pub mod target;
