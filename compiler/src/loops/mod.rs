@@ -43,7 +43,7 @@
 //! - Blocks are combined pairwise as a binary counter does: block `i` (from 0) is pushed on a stack after it has
 //!   been combined, for each trailing one bit of `i`, with the top, which is popped: `combine(new, top)`. At the
 //!   end what is left is combined from the top down: `combine(top, next below)`. Over no place at all the result is the identity.
-//! - `combine` is the reduction's function; [`Prim::Max`](crate::ops::Prim::Max)`(a, b)` is `a != a ? a : selmax(a, b)`, so that a NaN
+//! - `combine` is the reduction's function; [`Prim::Max`]`(a, b)` is `a != a ? a : selmax(a, b)`, so that a NaN
 //!   stays; likewise `Min`.
 //!
 //! The numeric pass `lanes` writes this out in `For`, `If`, `Fold` and local buffers; after it there is no `Reduce`.

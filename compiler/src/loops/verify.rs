@@ -468,8 +468,9 @@ fn prim_types(
 /// What the rows of integer functions demand beyond types.
 fn integer_operands(consts: &[Option<u64>], ty: Type, prim: Prim, args: &[Value]) -> Result<(), String> {
     if matches!(prim, Prim::Shl | Prim::ShrU | Prim::ShrS) {
-        let below = consts[args[1].index()].is_some_and(|count| count < u64::from(8 * ty.elem.bytes()));
-        ensure!(below, "{prim} shifts by a constant below the width, and {} is none", args[1]);
+        let width = u64::from(8 * ty.elem.bytes());
+        let fits = consts[args[1].index()].map_or(ty.lanes == 1, |count| count < width);
+        ensure!(fits, "{prim} of lanes shifts by a constant below the width, and {} is none", args[1]);
     }
     if matches!(prim, Prim::IDiv | Prim::IRem | Prim::Ctz | Prim::Clz) {
         ensure!(ty.lanes == 1, "{prim} has one lane, not {}", ty.lanes);

@@ -109,11 +109,11 @@ prims! {
     IAnd     "iand"     2    Core     Integer "Bitwise and.";
     IOr      "ior"      2    Core     Integer "Bitwise or.";
     IXor     "ixor"     2    Core     Integer "Bitwise exclusive or.";
-    Shl      "shl"      2    Core     Integer "First shifted left by second (a constant below the width).";
+    Shl      "shl"      2    Core     Integer "First shifted left by second (below the width; a constant where there are several lanes).";
     ShrU     "shru"     2    Core     Integer "First shifted right by second (likewise), zeros come in.";
     ShrS     "shrs"     2    Core     Integer "First shifted right by second (likewise), the sign comes in.";
-    IDiv     "idiv"     2    Core     Integer "Quotient of non-negative numbers, rounded down; one lane only.";
-    IRem     "irem"     2    Core     Integer "Remainder of non-negative numbers; one lane only.";
+    IDiv     "idiv"     2    Core     Integer "Quotient of non-negative numbers, rounded down; anything by 0; one lane only.";
+    IRem     "irem"     2    Core     Integer "Remainder of non-negative numbers; anything by 0; one lane only.";
     Ctz      "ctz"      1    Core     Integer "Number of trailing zero bits; one lane only.";
     Clz      "clz"      1    Core     Integer "Number of leading zero bits; one lane only.";
 

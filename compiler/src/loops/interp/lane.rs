@@ -92,12 +92,12 @@ macro_rules! integers {
             fn shru(self, count: $int) -> $int { (self as $word >> below(count as i64, $int::BITS)) as $int }
             fn shrs(self, count: $int) -> $int { self >> below(count as i64, $int::BITS) }
             fn div(self, other: $int) -> $int {
-                assert!(self >= 0 && other > 0, "idiv of {self} and {other}");
-                self / other
+                assert!(self >= 0 && other >= 0, "idiv of {self} and {other}");
+                self.checked_div(other).unwrap_or($int::of(GARBAGE))
             }
             fn rem(self, other: $int) -> $int {
-                assert!(self >= 0 && other > 0, "irem of {self} and {other}");
-                self % other
+                assert!(self >= 0 && other >= 0, "irem of {self} and {other}");
+                self.checked_rem(other).unwrap_or($int::of(GARBAGE))
             }
             fn ctz(self) -> $int { self.trailing_zeros() as $int }
             fn clz(self) -> $int { self.leading_zeros() as $int }
@@ -116,6 +116,9 @@ impl Lane for bool {
         u64::from(self)
     }
 }
+
+/// An integer that nobody may look at.
+const GARBAGE: u64 = 0x5a5a_5a5a_5a5a_5a5a;
 
 /// A shift count, which must be below the width.
 fn below(count: i64, width: u32) -> u32 {
@@ -348,8 +351,8 @@ pub(super) fn garbage(elem: Elem) -> u64 {
     match elem {
         Elem::F32 => f32::NAN.bits(),
         Elem::F64 => f64::NAN.bits(),
-        Elem::I32 => 0x5a5a_5a5a,
-        Elem::I64 => 0x5a5a_5a5a_5a5a_5a5a,
+        Elem::I32 => i32::of(GARBAGE).bits(),
+        Elem::I64 => GARBAGE,
         Elem::Bool => 1,
     }
 }
