@@ -1,6 +1,8 @@
 //! The compiler of the actlang kernel language.
 
+pub mod backend;
 pub mod diag;
+pub mod emit;
 pub mod graph;
 pub mod graph_passes;
 pub mod loop_passes;

@@ -10,8 +10,8 @@ use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
 use crate::graph::{Form, Graph, NodeId, Op};
 use crate::graph_passes::fuse::{leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase, Reduce,
-    Scalar, ScalarDecl, Stmt, Type, Value,
+    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
 use crate::ops::Prim;
 use crate::types::{DType, DimId, SizeExpr};
@@ -100,7 +100,9 @@ impl Lower<'_> {
     }
 
     fn size_of(&self, groups: &[Group]) -> SizeExpr {
-        SizeExpr::product(groups.iter().flat_map(|&group| &self.regions.groups[group]).map(|dim| dim.as_u32()))
+        SizeExpr::product(
+            groups.iter().flat_map(|&group| &self.regions.groups[group]).map(|dim| dim.as_u32()),
+        )
     }
 
     fn size(&mut self, expr: &SizeExpr) -> Value {
@@ -148,7 +150,9 @@ impl Lower<'_> {
                         Some(last) => {
                             let (zero, end) = (lower.index(0), lower.group_size(last));
                             let end = lower.size(&end);
-                            lower.lane_loop(vec![last], MAP_LANES, zero, end, |lower| lower.steps(&regions.body));
+                            lower.lane_loop(vec![last], MAP_LANES, zero, end, |lower| {
+                                lower.steps(&regions.body)
+                            });
                         }
                     }
                 });
@@ -193,7 +197,14 @@ impl Lower<'_> {
         self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: 1, kind: LoopKind::Seq, carry, body })));
     }
 
-    fn lane_loop(&mut self, groups: Vec<Group>, lanes: u32, lo: Value, hi: Value, body: impl FnOnce(&mut Self)) {
+    fn lane_loop(
+        &mut self,
+        groups: Vec<Group>,
+        lanes: u32,
+        lo: Value,
+        hi: Value,
+        body: impl FnOnce(&mut Self),
+    ) {
         let var = self.func.value(Type::INDEX);
         let stmts = self.nested(|lower| {
             lower.enter_lanes(groups, lanes, var);
@@ -251,7 +262,9 @@ impl Lower<'_> {
                     return self.reduce(region, *form, outer, inner, reduces);
                 }
                 let lanes = *form == Form::Column && !outside;
-                self.loops(&region.kept, lanes, &mut |lower| lower.reduce(region, *form, outer, inner, reduces));
+                self.loops(&region.kept, lanes, &mut |lower| {
+                    lower.reduce(region, *form, outer, inner, reduces)
+                });
             }
         }
         for &(node, place) in &region.keeps {
@@ -268,7 +281,9 @@ impl Lower<'_> {
         let inner_size = self.size_of(inner);
         let inner_size = self.func.size(&inner_size);
         let inner_var = self.func.value(Type::INDEX);
-        let wide = |node: &NodeId| self.graph.nodes[*node].op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64);
+        let wide = |node: &NodeId| {
+            self.graph.nodes[*node].op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64)
+        };
         let order = match form {
             Form::Row if reduces.iter().any(wide) => Order::Row(self.reduction(reduces[0]).lanes() / 2),
             Form::Row => Order::Row(self.reduction(reduces[0]).lanes()),
@@ -328,7 +343,9 @@ impl Lower<'_> {
     fn lanes_of(&self, node: NodeId) -> u32 {
         match &self.scope.lanes {
             Some((groups, lanes)) => {
-                let varies = groups.iter().any(|&group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
+                let varies = groups
+                    .iter()
+                    .any(|&group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
                 if varies { *lanes } else { 1 }
             }
             None => 1,
@@ -404,7 +421,9 @@ impl Lower<'_> {
                 let (param, at) = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, param, &at)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => panic!("{node} is not computed where it is needed:\n{graph:?}"),
+            Op::Reduce { .. } | Op::Stack { .. } => {
+                panic!("{node} is not computed where it is needed:\n{graph:?}")
+            }
         }
     }
 
@@ -453,9 +472,11 @@ impl Lower<'_> {
             let lanes = self.lanes_of(node);
             let value = self.operand(node, lanes);
             let positions: Vec<Vec<(DimId, u32)>> = match place {
-                Place::Result(result) => {
-                    self.parts[result].iter().filter(|part| part.1 == node).map(|part| part.0.clone()).collect()
-                }
+                Place::Result(result) => self.parts[result]
+                    .iter()
+                    .filter(|part| part.1 == node)
+                    .map(|part| part.0.clone())
+                    .collect(),
                 Place::Borrow(_) | Place::Scratch => vec![Vec::new()],
             };
             for at in positions {
@@ -530,7 +551,10 @@ impl Lower<'_> {
         for (axis, spec) in axes.iter().enumerate() {
             index.push(match spec {
                 Axis::Unrolled(dim) => {
-                    let &(_, position) = at.iter().find(|(fixed, _)| fixed == dim).expect("a position for every unrolled dimension");
+                    let &(_, position) = at
+                        .iter()
+                        .find(|(fixed, _)| fixed == dim)
+                        .expect("a position for every unrolled dimension");
                     self.index(i64::from(position))
                 }
                 // The lanes themselves.
@@ -545,7 +569,11 @@ impl Lower<'_> {
                 }
             });
         }
-        assert!(lanes == 1 || lane_axis.is_some(), "{}: lanes lie along no axis of the buffer", self.graph.name);
+        assert!(
+            lanes == 1 || lane_axis.is_some(),
+            "{}: lanes lie along no axis of the buffer",
+            self.graph.name
+        );
         Access { buffer, index, lane_axis: lane_axis.filter(|_| lanes > 1), active: None }
     }
 
@@ -553,11 +581,16 @@ impl Lower<'_> {
     fn axis_position(&mut self, groups: &[Group]) -> Value {
         let line = self.scope.line.clone();
         let (head, mut tail) = match &line {
-            Some((line, var)) if groups.ends_with(line) => (&groups[..groups.len() - line.len()], vec![(line.clone(), *var)]),
+            Some((line, var)) if groups.ends_with(line) => {
+                (&groups[..groups.len() - line.len()], vec![(line.clone(), *var)])
+            }
             _ => (groups, Vec::new()),
         };
-        let known = |lower: &Self, group: Group| lower.scope.positions[group].expect("inside the loop over the group");
-        let mut parts: Vec<(Vec<Group>, Value)> = head.iter().map(|&group| (vec![group], known(self, group))).collect();
+        let known = |lower: &Self, group: Group| {
+            lower.scope.positions[group].expect("inside the loop over the group")
+        };
+        let mut parts: Vec<(Vec<Group>, Value)> =
+            head.iter().map(|&group| (vec![group], known(self, group))).collect();
         parts.append(&mut tail);
         let mut parts = parts.into_iter();
         let (_, mut position) = parts.next().expect("an axis has a group");
@@ -584,13 +617,17 @@ impl Lower<'_> {
                 let decl = &self.graph.results[*result as usize].0;
                 (decl.name.clone(), BufferKind::Result(*result), decl.dtype)
             }
-            Source::Scratch(node) => (format!("n{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype),
+            Source::Scratch(node) => {
+                (format!("n{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype)
+            }
         };
         let dims: Vec<Vec<DimId>> = axes
             .iter()
             .map(|axis| match axis {
                 Axis::Unrolled(dim) => vec![*dim],
-                Axis::Groups(groups) => groups.iter().flat_map(|&group| self.regions.groups[group].clone()).collect(),
+                Axis::Groups(groups) => {
+                    groups.iter().flat_map(|&group| self.regions.groups[group].clone()).collect()
+                }
             })
             .collect();
         let sizes = axes.iter().zip(&dims).map(|(axis, dims)| match axis {

@@ -2,5 +2,6 @@
 
 mod diagnostics;
 mod graph;
+mod loops;
 mod roundtrip;
 mod syntax;

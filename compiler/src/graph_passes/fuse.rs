@@ -47,7 +47,12 @@ pub fn fuse(graph: &Graph) -> Regions {
 
 /// The values that make up each result: one, or for a `Stack` one for each choice of positions.
 pub fn result_parts(graph: &Graph) -> Vec<Vec<(Vec<(DimId, u32)>, NodeId)>> {
-    fn collect(graph: &Graph, node: NodeId, at: &mut Vec<(DimId, u32)>, parts: &mut Vec<(Vec<(DimId, u32)>, NodeId)>) {
+    fn collect(
+        graph: &Graph,
+        node: NodeId,
+        at: &mut Vec<(DimId, u32)>,
+        parts: &mut Vec<(Vec<(DimId, u32)>, NodeId)>,
+    ) {
         let Op::Stack { dim, values } = &graph.nodes[node].op else {
             parts.push((at.clone(), node));
             return;
@@ -76,8 +81,14 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<(u32, Vec<(DimId, u32)>)>
                 at.push((*dim, *position));
                 node = *value;
             }
-            Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Prim(..) | Op::Convert(_) | Op::Reduce { .. }
-            | Op::Stack { .. } | Op::Broadcast(_) => return None,
+            Op::Const(_)
+            | Op::Index(_)
+            | Op::Size(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Reduce { .. }
+            | Op::Stack { .. }
+            | Op::Broadcast(_) => return None,
         }
     }
 }
@@ -100,7 +111,8 @@ fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
 fn parallel_dims(graph: &Graph, unrolled: DimSet) -> (DimSet, bool) {
-    let results: Vec<DimSet> = graph.results.iter().map(|(decl, _)| decl.dims().difference(unrolled)).collect();
+    let results: Vec<DimSet> =
+        graph.results.iter().map(|(decl, _)| decl.dims().difference(unrolled)).collect();
     let common = results.iter().copied().reduce(DimSet::intersection).unwrap_or_default();
     let reduced = reduces(graph).fold(DimSet::EMPTY, |all, (_, _, dims)| all.union(dims));
     let mut parallel = common.difference(reduced);
@@ -116,7 +128,8 @@ fn parallel_dims(graph: &Graph, unrolled: DimSet) -> (DimSet, bool) {
             break;
         }
     }
-    let dependent = || reduces(graph).filter(|(_, args, _)| !graph.operand_dims(args).intersection(parallel).is_empty());
+    let dependent =
+        || reduces(graph).filter(|(_, args, _)| !graph.operand_dims(args).intersection(parallel).is_empty());
     let column = |args: &[NodeId], dims| graph.form(args, dims) == Form::Column;
     // The dimension that carries the lanes of a reduction in column form.
     let lane_dim = |args: &[NodeId], dims| graph.operand_dims(args).difference(dims).last();
@@ -178,8 +191,15 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
             (_, Prim::Div | Prim::Sqrt) => 4,
             _ => 1,
         },
-        Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Convert(_) | Op::Slice { .. }
-        | Op::Broadcast(_) | Op::Reduce { .. } | Op::Stack { .. } => 1,
+        Op::Param(_)
+        | Op::Const(_)
+        | Op::Index(_)
+        | Op::Size(_)
+        | Op::Convert(_)
+        | Op::Slice { .. }
+        | Op::Broadcast(_)
+        | Op::Reduce { .. }
+        | Op::Stack { .. } => 1,
     }
 }
 
@@ -211,8 +231,10 @@ struct Nest {
 impl Fuser<'_> {
     fn plan(&mut self) {
         let levels = self.levels();
-        let once: Vec<NodeId> = self.reduces(|dims, parallel| !parallel.is_empty() && dims.intersection(parallel).is_empty());
-        let main: Vec<NodeId> = self.reduces(|dims, parallel| parallel.is_empty() || !dims.intersection(parallel).is_empty());
+        let once: Vec<NodeId> =
+            self.reduces(|dims, parallel| !parallel.is_empty() && dims.intersection(parallel).is_empty());
+        let main: Vec<NodeId> =
+            self.reduces(|dims, parallel| parallel.is_empty() || !dims.intersection(parallel).is_empty());
         // What the prologue computes must not look parallel to it.
         let parallel = std::mem::take(&mut self.parallel);
         let lanes = std::mem::take(&mut self.regions.lanes);
@@ -245,7 +267,9 @@ impl Fuser<'_> {
     }
 
     fn nest(&self, reduce: NodeId) -> Nest {
-        let Op::Reduce { args, dims, .. } = &self.graph.nodes[reduce].op else { unreachable!("not a reduction") };
+        let Op::Reduce { args, dims, .. } = &self.graph.nodes[reduce].op else {
+            unreachable!("not a reduction")
+        };
         let wide = args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64);
         Nest { form: self.graph.form(args, *dims), operand: self.graph.operand_dims(args), dims: *dims, wide }
     }
@@ -258,7 +282,13 @@ impl Fuser<'_> {
     }
 
     /// Rule 4: reductions level by level, with the results that can be stored after each.
-    fn share_levels(&mut self, main: &[NodeId], levels: &FxHashMap<NodeId, u32>, deepest: u32, steps: &mut Vec<Step>) {
+    fn share_levels(
+        &mut self,
+        main: &[NodeId],
+        levels: &FxHashMap<NodeId, u32>,
+        deepest: u32,
+        steps: &mut Vec<Step>,
+    ) {
         let mut ready: FxHashMap<DimSet, u32> = FxHashMap::default();
         for parts in &self.parts {
             for (_, node) in parts {
@@ -309,11 +339,13 @@ impl Fuser<'_> {
         let run = if nest.form == Form::Row { trailing } else { 1 };
         let split = reduced.len().saturating_sub(run);
         let (outer, inner) = (reduced[..split].to_vec(), reduced[split..].to_vec());
-        let roots: Vec<NodeId> = members.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect();
+        let roots: Vec<NodeId> =
+            members.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect();
         if nest.form == Form::Row && inner.len() > 1 {
             self.flatten_operands(&roots, &inner, steps);
         }
-        let kept: Vec<Group> = self.regions.groups_of(nest.operand.difference(nest.dims).difference(self.parallel));
+        let kept: Vec<Group> =
+            self.regions.groups_of(nest.operand.difference(nest.dims).difference(self.parallel));
         let nodes = self.needed(&roots, steps);
         let mut keeps = self.stores_on_the_way(nest.operand, &nodes);
         for &reduce in &members {
@@ -329,7 +361,11 @@ impl Fuser<'_> {
     /// A reduction that is itself a result goes where the result is.
     fn place_of_reduction(&mut self, reduce: NodeId) -> Place {
         for (result, parts) in self.parts.iter().enumerate() {
-            if parts.len() == 1 && parts[0].1 == reduce && parts[0].0.is_empty() && self.stored.insert((result, 0)) {
+            if parts.len() == 1
+                && parts[0].1 == reduce
+                && parts[0].0.is_empty()
+                && self.stored.insert((result, 0))
+            {
                 return Place::Result(result);
             }
         }
@@ -342,7 +378,11 @@ impl Fuser<'_> {
         for (result, parts) in self.parts.iter().enumerate() {
             let whole = parts.len() == 1 && parts[0].0.is_empty();
             let node = parts[0].1;
-            if whole && nodes.contains(&node) && self.loop_dims(node) == dims && self.stored.insert((result, 0)) {
+            if whole
+                && nodes.contains(&node)
+                && self.loop_dims(node) == dims
+                && self.stored.insert((result, 0))
+            {
                 keeps.push((node, Place::Result(result)));
                 self.memory.insert(node, Some(Place::Result(result)));
             }
@@ -368,12 +408,22 @@ impl Fuser<'_> {
             }
             // All of the run must be there, so that the scratch array is a line.
             let dims = self.loop_dims(root);
-            assert!(run.is_subset(dims), "{root}: a factor that lacks part of a run should have been multiplied out");
+            assert!(
+                run.is_subset(dims),
+                "{root}: a factor that lacks part of a run should have been multiplied out"
+            );
             let nodes = self.needed(&[root], steps);
             let kept = self.regions.groups_of(dims.difference(self.parallel));
             self.memory.insert(root, Some(Place::Scratch));
-            self.regions.notes.push(format!("{root} is put in scratch: the run it is reduced over is not one line of memory"));
-            steps.push(Step::Region(Region { kept, kind: RegionKind::Map, nodes, keeps: vec![(root, Place::Scratch)] }));
+            self.regions.notes.push(format!(
+                "{root} is put in scratch: the run it is reduced over is not one line of memory"
+            ));
+            steps.push(Step::Region(Region {
+                kept,
+                kind: RegionKind::Map,
+                nodes,
+                keeps: vec![(root, Place::Scratch)],
+            }));
         }
     }
 
@@ -423,10 +473,19 @@ impl Fuser<'_> {
     }
 
     /// Depth first in the order of the graph: operands come before their users there, so a sorted list of what is reached will do.
-    fn visit(&mut self, root: NodeId, seen: &mut FxHashSet<NodeId>, nodes: &mut Vec<NodeId>, uniform: &mut Vec<NodeId>) {
+    fn visit(
+        &mut self,
+        root: NodeId,
+        seen: &mut FxHashSet<NodeId>,
+        nodes: &mut Vec<NodeId>,
+        uniform: &mut Vec<NodeId>,
+    ) {
         let mut todo = vec![root];
         while let Some(node) = todo.pop() {
-            if self.memory.contains_key(&node) || self.uniform.contains(&node) || leaf(self.graph, node).is_some() {
+            if self.memory.contains_key(&node)
+                || self.uniform.contains(&node)
+                || leaf(self.graph, node).is_some()
+            {
                 continue;
             }
             if !seen.insert(node) {
@@ -474,7 +533,8 @@ impl Fuser<'_> {
             Step::Values(_) => None,
         });
         for region in earlier {
-            let shared: Vec<NodeId> = last.nodes.iter().copied().filter(|node| region.nodes.contains(node)).collect();
+            let shared: Vec<NodeId> =
+                last.nodes.iter().copied().filter(|node| region.nodes.contains(node)).collect();
             for node in self.frontier(&shared, last) {
                 let dims = self.loop_dims(node);
                 let computed_over = self.region_dims(region);
@@ -497,7 +557,11 @@ impl Fuser<'_> {
         if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
             groups.extend(outer.iter().chain(inner));
         }
-        groups.iter().flat_map(|&group| self.regions.groups[group].iter().copied()).collect::<DimSet>().union(self.parallel)
+        groups
+            .iter()
+            .flat_map(|&group| self.regions.groups[group].iter().copied())
+            .collect::<DimSet>()
+            .union(self.parallel)
     }
 
     /// The shared values that the region uses directly: in something that is not shared.
@@ -510,9 +574,10 @@ impl Fuser<'_> {
         };
         let used = |node: &NodeId| {
             roots.contains(node)
-                || region.nodes.iter().any(|user| {
-                    !shared.contains(user) && self.graph.nodes[*user].op.args().contains(node)
-                })
+                || region
+                    .nodes
+                    .iter()
+                    .any(|user| !shared.contains(user) && self.graph.nodes[*user].op.args().contains(node))
         };
         shared.iter().copied().filter(used).collect()
     }
@@ -535,16 +600,18 @@ impl Fuser<'_> {
     fn place_for(&self, node: NodeId, last: &Region) -> Place {
         let value = &self.graph.nodes[node];
         for (result, (decl, _)) in self.graph.results.iter().enumerate() {
-            let same = decl.dtype == value.dtype && decl.dims() == value.dims && self.parts[result].len() == 1;
-            let written = last.kind == RegionKind::Map && last.keeps.iter().any(|keep| keep.1 == Place::Result(result));
+            let same =
+                decl.dtype == value.dtype && decl.dims() == value.dims && self.parts[result].len() == 1;
+            let written =
+                last.kind == RegionKind::Map && last.keeps.iter().any(|keep| keep.1 == Place::Result(result));
             let open = !self.stored.contains(&(result, 0));
             if !same || self.borrowed.contains(&result) || !(written || open) {
                 continue;
             }
             // Whoever else needs the node must be done by the time the result is stored: results over the same dimensions
             // are stored together, and after the reductions below them.
-            let mut others = self.open_users(node, last);
-            if others.all(|user| open && self.loop_dims(user) == self.loop_dims(node)) {
+            let others = self.open_users(node, last);
+            if others.into_iter().all(|user| open && self.loop_dims(user) == self.loop_dims(node)) {
                 return Place::Borrow(result);
             }
         }
@@ -552,13 +619,18 @@ impl Fuser<'_> {
     }
 
     /// Values of results not stored so far (nor by `last`) that depend on a node.
-    fn open_users<'a>(&'a self, node: NodeId, last: &'a Region) -> impl Iterator<Item = NodeId> + 'a {
-        let open = self.parts.iter().enumerate().flat_map(|(result, parts)| {
-            let open = move |part: &usize| !self.stored.contains(&(result, *part));
-            (0..parts.len()).filter(open).map(|part| parts[part].1)
-        });
-        let storing = |value: &NodeId| last.keeps.iter().any(|keep| keep.0 == *value);
-        open.filter(move |value| !storing(value) && self.depends(*value, node))
+    fn open_users(&self, node: NodeId, last: &Region) -> Vec<NodeId> {
+        let mut users = Vec::new();
+        for (result, parts) in self.parts.iter().enumerate() {
+            for (part, &(_, value)) in parts.iter().enumerate() {
+                let stored =
+                    self.stored.contains(&(result, part)) || last.keeps.iter().any(|keep| keep.0 == value);
+                if !stored && self.depends(value, node) {
+                    users.push(value);
+                }
+            }
+        }
+        users
     }
 
     fn depends(&self, value: NodeId, on: NodeId) -> bool {
@@ -583,12 +655,15 @@ impl Fuser<'_> {
             }
             RegionKind::Map => Vec::new(),
         };
-        let mut todo: Vec<NodeId> = roots.into_iter().chain(region.keeps.iter().map(|&(node, _)| node)).collect();
+        let mut todo: Vec<NodeId> =
+            roots.into_iter().chain(region.keeps.iter().map(|&(node, _)| node)).collect();
         let mut live = FxHashSet::default();
         while let Some(node) = todo.pop() {
-            let own = region.nodes.contains(&node) && !self.memory.get(&node).is_some_and(|place| {
-                place.is_some() && !region.keeps.iter().any(|keep| keep.0 == node && Some(keep.1) == *place)
-            });
+            let own = region.nodes.contains(&node)
+                && !self.memory.get(&node).is_some_and(|place| {
+                    place.is_some()
+                        && !region.keeps.iter().any(|keep| keep.0 == node && Some(keep.1) == *place)
+                });
             if own && live.insert(node) {
                 todo.extend(self.graph.nodes[node].op.args());
             }

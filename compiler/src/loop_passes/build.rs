@@ -84,7 +84,13 @@ impl<'f> Builder<'f> {
     }
 
     /// A sequential loop from `lo` to `hi` that carries `init`; the body gets the loop variable and the carried values and returns the next ones.
-    pub fn seq(&mut self, lo: Value, hi: Value, init: &[Value], body: impl FnOnce(&mut Builder<'_>, Value, &[Value]) -> Vec<Value>) -> Vec<Value> {
+    pub fn seq(
+        &mut self,
+        lo: Value,
+        hi: Value,
+        init: &[Value],
+        body: impl FnOnce(&mut Builder<'_>, Value, &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
         self.counted(lo, hi, 1, LoopKind::Seq, init, body)
     }
 
@@ -118,7 +124,8 @@ impl<'f> Builder<'f> {
     ) -> Vec<Value> {
         let (then_stmts, then_yields) = self.nested(then);
         let (else_stmts, else_yields) = self.nested(otherwise);
-        let results: Vec<Value> = then_yields.iter().map(|&value| self.func.value(self.func.values[value])).collect();
+        let results: Vec<Value> =
+            then_yields.iter().map(|&value| self.func.value(self.func.values[value])).collect();
         let then = Block { stmts: then_stmts, yields: then_yields };
         let otherwise = Block { stmts: else_stmts, yields: else_yields };
         self.stmts.push(Stmt::If(Box::new(If { cond, then, otherwise, results: results.clone() })));

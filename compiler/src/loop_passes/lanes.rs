@@ -5,7 +5,8 @@
 
 use super::build::Builder;
 use crate::loops::{
-    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, Lift, LoopKind, Order, Reduce, Size, Stmt, TREE_DEPTH, Type, Value,
+    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, Lift, LoopKind, Order, Reduce, Size,
+    Stmt, TREE_DEPTH, Type, Value,
 };
 use crate::ops::{Prim, Reduction};
 use crate::types::SizeExpr;
@@ -84,10 +85,16 @@ fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
     let one = b.index(1);
     let several = b.compare(Prim::Gt, blocks, one);
     let zero = b.index(0);
-    let start: Vec<Value> =
-        block_types.iter().zip(&states).map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty)))).collect();
-    let lane_start: Vec<Value> =
-        types.iter().zip(&states).map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty)))).collect();
+    let start: Vec<Value> = block_types
+        .iter()
+        .zip(&states)
+        .map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty))))
+        .collect();
+    let lane_start: Vec<Value> = types
+        .iter()
+        .zip(&states)
+        .map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty))))
+        .collect();
 
     let last = b.seq(zero, blocks, &start, |b, block, _| {
         let block_steps = b.with_const(Prim::Mul, block, BLOCK_STEPS);
@@ -268,7 +275,13 @@ fn push(b: &mut Builder<'_>, states: &[Reduction], stacks: &[Buffer], block: Val
 }
 
 /// Combines what is left on the stacks, from the top down. There are two blocks at least.
-fn pop(b: &mut Builder<'_>, states: &[Reduction], stacks: &[Buffer], types: &[Type], blocks: Value) -> Vec<Value> {
+fn pop(
+    b: &mut Builder<'_>,
+    states: &[Reduction],
+    stacks: &[Buffer],
+    types: &[Type],
+    blocks: Value,
+) -> Vec<Value> {
     let top = b.prim(Prim::Ctz, &[blocks]);
     let zeros = b.prim(Prim::Clz, &[blocks]);
     let width = b.index(64);
@@ -289,7 +302,9 @@ fn pop(b: &mut Builder<'_>, states: &[Reduction], stacks: &[Buffer], types: &[Ty
             waits,
             |b| {
                 let mut merged = Vec::new();
-                for (((&reduction, &stack), &ty), &value) in states.iter().zip(stacks).zip(types).zip(&carried) {
+                for (((&reduction, &stack), &ty), &value) in
+                    states.iter().zip(stacks).zip(types).zip(&carried)
+                {
                     let next = load(b, stack, ty, level);
                     merged.push(b.combine(reduction, value, next));
                 }

@@ -101,7 +101,14 @@ impl Scope {
     }
 
     /// Integer arithmetic on positions, which may be rearranged freely. True if the statement is not needed.
-    fn position(&mut self, func: &mut Func, value: Value, inst: &mut Inst, out: &mut Vec<Stmt>, added: &mut Vec<Key>) -> bool {
+    fn position(
+        &mut self,
+        func: &mut Func,
+        value: Value,
+        inst: &mut Inst,
+        out: &mut Vec<Stmt>,
+        added: &mut Vec<Key>,
+    ) -> bool {
         match inst {
             Inst::Const(bits) => {
                 self.constants.insert(value, *bits as i64);

@@ -17,7 +17,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::build::Builder;
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, If, Inst, LoopKind, Stmt, Type, Value,
+    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, If, Inst, LoopKind, Stmt, Type,
+    Value,
 };
 use crate::ops::{Prim, Reduction};
 use crate::target::Target;
@@ -123,7 +124,8 @@ impl Context<'_> {
     fn stmts(&mut self, b: &mut Builder<'_>, stmts: &[Stmt]) {
         let mut rest = stmts;
         while !rest.is_empty() {
-            let plain = rest.iter().take_while(|stmt| matches!(stmt, Stmt::Let(..) | Stmt::Store(..))).count();
+            let plain =
+                rest.iter().take_while(|stmt| matches!(stmt, Stmt::Let(..) | Stmt::Store(..))).count();
             self.straight(b, &rest[..plain]);
             rest = &rest[plain..];
             let Some((stmt, after)) = rest.split_first() else { break };
@@ -140,14 +142,16 @@ impl Context<'_> {
 
     /// Statements without inner blocks: what is the same for every vector once, the rest vector by vector.
     fn straight(&mut self, b: &mut Builder<'_>, stmts: &[Stmt]) {
-        let mut each = Vec::new();
+        let mut each: Vec<&Stmt> = Vec::new();
         for stmt in stmts {
             match stmt {
                 Stmt::Let(value, inst) => {
                     let ty = b.func.values[*value];
                     if self.is_shared(*value, inst, ty) {
                         // What was stored before stays before.
-                        if matches!(inst, Inst::Load(_)) && each.iter().any(|stmt| matches!(stmt, Stmt::Store(..))) {
+                        if matches!(inst, Inst::Load(_))
+                            && each.iter().any(|stmt| matches!(stmt, Stmt::Store(..)))
+                        {
                             self.each(b, &mut each);
                         }
                         self.shared(b, *value, inst, ty);
@@ -179,7 +183,9 @@ impl Context<'_> {
             _ if ty.lanes == 1 => !self.is_derived(value) && !self.uses_derived(inst),
             Inst::Prim(..) | Inst::Convert(_) | Inst::Bitcast(_) => {
                 let mut shared = self.pieces_of(ty) > 1;
-                inst.operands(&mut |arg| shared &= self.values.get(arg).is_some_and(|pieces| pieces.len() == 1));
+                inst.operands(&mut |arg| {
+                    shared &= self.values.get(arg).is_some_and(|pieces| pieces.len() == 1)
+                });
                 shared
             }
             Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) => false,
@@ -215,7 +221,9 @@ impl Context<'_> {
     fn each(&mut self, b: &mut Builder<'_>, waiting: &mut Vec<&Stmt>) {
         let stmts = std::mem::take(waiting);
         let copies = |stmt: &&Stmt| match stmt {
-            Stmt::Let(value, inst) if b.func.values[*value].lanes > 1 || self.uses_derived(inst) => self.copies(b.func.values[*value]),
+            Stmt::Let(value, inst) if b.func.values[*value].lanes > 1 || self.uses_derived(inst) => {
+                self.copies(b.func.values[*value])
+            }
             Stmt::Store(_, value) => self.pieces_of(b.func.values[*value]),
             Stmt::Let(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => 1,
         };
@@ -364,7 +372,15 @@ impl Context<'_> {
         let carry = self.carries(b, &node.carry);
         let var = self.fresh(b, node.var)[0];
         let body = self.block(b, &node.body);
-        b.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: node.step, kind: LoopKind::Seq, carry, body })));
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi,
+            step: node.step,
+            kind: LoopKind::Seq,
+            carry,
+            body,
+        })));
     }
 
     // ---- lane loops ----
@@ -393,7 +409,15 @@ impl Context<'_> {
         let body = self.lane_body(b, node, node.var, self.pieces, None);
         let var = body.1;
         let results: Vec<Value> = carry.iter().map(|carry| carry.result).collect();
-        b.stmts.push(Stmt::For(Box::new(For { var, lo, hi: middle, step, kind: LoopKind::Seq, carry, body: body.0 })));
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi: middle,
+            step,
+            kind: LoopKind::Seq,
+            carry,
+            body: body.0,
+        })));
 
         let end = b.on_index(Prim::Add, lo, places);
         let rest = b.on_index(Prim::Sub, end, middle);
@@ -408,7 +432,8 @@ impl Context<'_> {
                 |_| Vec::new(),
             );
         } else {
-            let merged = b.choose(left, |b| self.carried_rest(b, node, &results, middle, end), |_| results.clone());
+            let merged =
+                b.choose(left, |b| self.carried_rest(b, node, &results, middle, end), |_| results.clone());
             let mut merged = merged.into_iter();
             for carry in &node.carry {
                 let pieces = self.pieces_of(b.func.values[carry.result]);
@@ -422,7 +447,10 @@ impl Context<'_> {
     fn map_pieces(&self, stmts: &[Stmt], lanes: u32) -> usize {
         fn count(stmts: &[Stmt]) -> usize {
             let inside = |stmt: &Stmt| stmt.bodies().iter().map(|body| count(body)).sum::<usize>();
-            stmts.iter().map(|stmt| usize::from(!matches!(stmt, Stmt::Let(_, Inst::Const(_)))) + inside(stmt)).sum()
+            stmts
+                .iter()
+                .map(|stmt| usize::from(!matches!(stmt, Stmt::Let(_, Inst::Const(_)))) + inside(stmt))
+                .sum()
         }
         let nested = stmts.iter().any(|stmt| matches!(stmt, Stmt::For(_)));
         // A loop inside walks memory across the vectors: the more of them, the more of each line is used at once.
@@ -434,7 +462,14 @@ impl Context<'_> {
     }
 
     /// The body for `pieces` vectors from the loop variable on; returns it and the variable.
-    fn lane_body(&mut self, b: &mut Builder<'_>, node: &For, old: Value, pieces: usize, active: Option<Value>) -> (Block, Value) {
+    fn lane_body(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        old: Value,
+        pieces: usize,
+        active: Option<Value>,
+    ) -> (Block, Value) {
         let outside = (self.values.clone(), self.pieces);
         self.pieces = pieces;
         let var = b.func.value(Type::INDEX);
@@ -477,7 +512,15 @@ impl Context<'_> {
         let (mut body, var) = self.lane_body(b, node, node.var, 1, Some(active_value));
         self.define_active(b, &mut body, var, end, active_value);
         let step = i64::from(self.width);
-        b.stmts.push(Stmt::For(Box::new(For { var, lo: middle, hi: end, step, kind: LoopKind::Seq, carry: Vec::new(), body })));
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo: middle,
+            hi: end,
+            step,
+            kind: LoopKind::Seq,
+            carry: Vec::new(),
+            body,
+        })));
     }
 
     /// Puts `active = min(width, end - var)` at the head of a body.
@@ -492,7 +535,14 @@ impl Context<'_> {
     }
 
     /// The places `middle..end` of a loop that carries variables, whose vectors are `held` so far.
-    fn carried_rest(&mut self, b: &mut Builder<'_>, node: &For, held: &[Value], middle: Value, end: Value) -> Vec<Value> {
+    fn carried_rest(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        held: &[Value],
+        middle: Value,
+        end: Value,
+    ) -> Vec<Value> {
         let width = i64::from(self.width);
         let pieces = self.pieces;
         let memory: Vec<Buffer> = node.carry.iter().map(|carry| self.waiting(b, carry.var)).collect();
@@ -508,7 +558,8 @@ impl Context<'_> {
             }
         }
         let active = b.func.value(Type::INDEX);
-        let old: Vec<Value> = node.carry.iter().map(|carry| b.func.value(self.vector(b.func.values[carry.var]))).collect();
+        let old: Vec<Value> =
+            node.carry.iter().map(|carry| b.func.value(self.vector(b.func.values[carry.var]))).collect();
         let outside = self.values.clone();
         for (carry, &value) in node.carry.iter().zip(&old) {
             self.values.insert(carry.var, vec![value]);
@@ -541,7 +592,15 @@ impl Context<'_> {
         body.stmts = head;
         self.define_active(b, &mut body, var, end, active);
         let step = width;
-        b.stmts.push(Stmt::For(Box::new(For { var, lo: middle, hi: end, step, kind: LoopKind::Seq, carry: Vec::new(), body })));
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo: middle,
+            hi: end,
+            step,
+            kind: LoopKind::Seq,
+            carry: Vec::new(),
+            body,
+        })));
         let mut merged = Vec::new();
         for (carry, &buffer) in memory.iter().enumerate() {
             for piece in 0..pieces {
@@ -575,6 +634,12 @@ impl Context<'_> {
         let lanes = self.pieces as i64 * i64::from(self.width);
         let axes = vec![SizeExpr::Const(lanes)];
         let name = format!("carried{}", b.func.buffers.len());
-        b.func.buffers.push(BufferDecl { name, kind: BufferKind::Local, elem: ty.elem, axes, groups: Vec::new() })
+        b.func.buffers.push(BufferDecl {
+            name,
+            kind: BufferKind::Local,
+            elem: ty.elem,
+            axes,
+            groups: Vec::new(),
+        })
     }
 }
