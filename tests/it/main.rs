@@ -1,5 +1,6 @@
 //! All tests.
 
+mod diagnostics;
 mod graph;
 mod loops;
 mod roundtrip;
