@@ -4,5 +4,6 @@ pub mod diag;
 pub mod graph;
 pub mod loops;
 pub mod ops;
+pub mod sema;
 pub mod syntax;
 pub mod types;
