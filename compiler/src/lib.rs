@@ -1,9 +1,15 @@
 //! The compiler of the actlang kernel language.
 
+pub mod backend;
 pub mod diag;
+pub mod emit;
 pub mod graph;
+pub mod graph_passes;
+pub mod loop_passes;
 pub mod loops;
+pub mod lower;
 pub mod ops;
 pub mod sema;
 pub mod syntax;
+pub mod target;
 pub mod types;

@@ -17,6 +17,9 @@
 /// Version of this contract. Objects built for another version are refused.
 pub const ABI_VERSION: u32 = 1;
 
+/// Version of the numerics: two kernels of one text and one number here give the same bits for the same call.
+pub const NUMERICS_VERSION: u32 = 1;
+
 /// What an element of an array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {

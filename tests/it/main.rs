@@ -1,1 +1,6 @@
 //! All tests.
+
+mod graph;
+mod loops;
+mod roundtrip;
+mod syntax;

@@ -25,7 +25,7 @@
 //! is in *row form*, else in *column form* ([`Graph::form`]); [`crate::loops`] defines the order of summation of either.
 //! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
 //!
-//! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`]). [`Op::Slice`] picks a position
+//! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`](crate::types::DimKind::Fixed)). [`Op::Slice`] picks a position
 //! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
 //! node reduces, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
 //! [`Op::Param`] (or on such a slice), and `Stack` only at results, on values or on other stacks.
@@ -48,16 +48,21 @@
 //! # Text form
 //!
 //! ```text
-//! graph softmax(%0 x: f32[.., d]) -> (y: f32[.., d] = %4)
+//! /// The kernel's documentation.
+//! graph softmax(%0 x: f32[.., d], %1 eps: f32 = 1e-5) -> (y: f32[.., d] = %5)
 //!   dims .. = leading, d = free
-//!   %1 = max %0 over d : f32[..]
-//!   %2 = sub %0, %1 : f32[.., d]
-//!   %3 = exp %2 : f32[.., d]
+//!   doc param x: The logits.
+//!   %2 = max %0 over d : f32[..]
+//!   %3 = sub %0, %2 : f32[.., d]
+//!   %4 = exp %3 : f32[.., d]
 //!   ...
 //! ```
 //!
-//! Parameters are the first nodes. `const 0x3f800000 (1) : f32` gives bits and, for the reader, the number; `index d`, `size d`,
-//! `convert %1`, `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`.
+//! [`parse`](mod@parse) reads back what [`print`](mod@print) writes, all but spans. Parameters are the first nodes. Dimensions are `free`,
+//! `leading`, a fixed size, or computed, in parentheses: `half = 2, j = (d + 1)`, with `/^` for a quotient rounded up; the
+//! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
+//! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
+//! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`. A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -65,7 +70,17 @@ use crate::diag::Span;
 use crate::ops::{Prim, Reduction};
 use crate::types::{DType, Dim, DimId, DimSet};
 
+pub mod eval;
+pub mod parse;
+pub mod print;
 pub mod regions;
+pub mod verify;
+pub mod wide;
+
+pub use eval::eval;
+pub use parse::parse;
+pub use print::print;
+pub use verify::verify;
 
 /// A node of a graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +170,9 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => std::slice::from_ref(value),
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_ref(value)
+            }
         }
     }
 
@@ -164,7 +181,9 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => std::slice::from_mut(value),
+            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
+                std::slice::from_mut(value)
+            }
         }
     }
 }
@@ -274,7 +293,8 @@ impl Graph {
     /// always in column form.
     pub fn form(&self, args: &[NodeId], dims: DimSet) -> Form {
         let operand = self.operand_dims(args);
-        let contraction = args.len() == 2 && self.nodes[args[0]].dims != self.nodes[args[1]].dims
+        let contraction = args.len() == 2
+            && self.nodes[args[0]].dims != self.nodes[args[1]].dims
             && !self.nodes[args[0]].dims.difference(dims).is_subset(self.nodes[args[1]].dims)
             && !self.nodes[args[1]].dims.difference(dims).is_subset(self.nodes[args[0]].dims);
         match operand.last() {

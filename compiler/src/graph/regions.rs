@@ -3,42 +3,56 @@
 //!
 //! # Meaning
 //!
-//! A kernel runs as one parallel loop over [`Regions::parallel`] (dimensions that no reduction removes and every
-//! result has; possibly none). For each place of them, the regions run one after another. Where
-//! [`Regions::lanes`] names a parallel dimension (always the last one), places along it are taken many at a time,
-//! as lanes of vectors, and everything inside works on vectors.
+//! Loops run over [groups](Regions::groups) of dimensions: neighbours that are together wherever they occur, so that one
+//! loop and one stride serve them all; most groups are a single dimension. A [`Group`] is named by its number.
 //!
-//! A [`Region`] is one loop nest: sequential loops over its kept dimensions, and inside either one combined
-//! reduction loop ([`RegionKind::Reduce`]; several reductions may share it) or a map loop ([`RegionKind::Map`]) that stores results.
-//! The values of [`Region::nodes`] are computed inside it, for each place, in order; a node may be computed by
-//! several regions, which gives the same bits. A value that a region needs and does not compute is either
-//! *uniform* (its dimensions are all parallel or kept further out and it was computed before) or *kept* in memory by
-//! an earlier region ([`Region::keeps`]): in a result's own memory, where that is later overwritten by the result,
-//! or in a scratch array.
+//! A kernel is one parallel loop over [`Regions::parallel`] (groups that no reduction removes and that every result and
+//! every reduction has; possibly none). For each place of it the steps of [`Regions::body`] run one after another;
+//! [`Regions::prologue`] holds the steps that depend on no parallel group and runs once before. Where [`Regions::lanes`] is set, places
+//! along the last parallel group are taken many at a time, as lanes of vectors, and the whole body works on vectors.
+//!
+//! A step is either a list of values that are the same all over a place ([`Step::Values`]: their dimensions are all
+//! parallel), or a [`Region`]: one loop nest, with sequential loops over its kept groups and inside either one combined
+//! reduction loop or a map that stores. The nodes of [`Region::nodes`] are computed inside it for each
+//! place, in order; a node may be computed by several regions, with the same bits each time. What a region
+//! needs and does not compute is a parameter, a value of an earlier step, or was *kept* in memory by an earlier region
+//! ([`Region::keeps`]).
 
-use crate::graph::{Form, NodeId};
+mod verify;
+
+use std::fmt;
+
+use crate::graph::{Form, Graph, NodeId};
 use crate::types::{DimId, DimSet};
 
-/// Where a region keeps a node's value for later regions, or puts a result.
+pub use verify::verify;
+
+/// A group of dimensions, by its number in [`Regions::groups`].
+pub type Group = usize;
+
+/// Where a region puts a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// Result number `i` of the graph, for good.
-    Result(u32),
-    /// The memory of result `i`, until a later region overwrites it element by element with the result.
-    Borrow(u32),
-    /// A scratch array over the value's dimensions that are not parallel.
+    Result(usize),
+    /// The memory of result `i`, until a later region overwrites it place by place with the result.
+    Borrow(usize),
+    /// A scratch array over the value's groups that are not parallel.
     Scratch,
 }
 
 /// What the innermost loops of a region are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegionKind {
-    /// Reductions over the same dimensions.
+    /// Reductions over the same groups.
     Reduce {
         /// In which order.
         form: Form,
-        /// The reduced dimensions.
-        dims: DimSet,
+        /// Reduced groups outside the innermost loop, in canonical order.
+        outer: Vec<Group>,
+        /// Reduced groups of the innermost loop: in row form the run (if it is several groups, its operands are kept
+        /// values), in column form the last reduced group. Empty only if everything reduced has size 1 by declaration.
+        inner: Vec<Group>,
         /// The reductions.
         reduces: Vec<NodeId>,
     },
@@ -49,30 +63,156 @@ pub enum RegionKind {
 /// One loop nest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Dimensions looped over sequentially, outermost first; in column form and in maps the last one carries the
-    /// lanes, unless a parallel dimension does.
-    pub kept: Vec<DimId>,
+    /// Groups looped over one after another, outermost first. The last one carries the lanes in column form and in maps,
+    /// unless a parallel group does.
+    pub kept: Vec<Group>,
     /// The loop inside.
     pub kind: RegionKind,
-    /// Nodes computed in the innermost loop, operands first. Reductions of this region are not among them.
+    /// Nodes computed in the innermost loop, operands first (not the reductions).
     pub nodes: Vec<NodeId>,
-    /// Values stored: results, and what later regions read.
+    /// Values stored.
     pub keeps: Vec<(NodeId, Place)>,
+}
+
+/// Part of what is done for one parallel place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Values that are the same all over the place, operands first.
+    Values(Vec<NodeId>),
+    /// A loop nest.
+    Region(Region),
 }
 
 /// The loop nests of a kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Regions {
-    /// Dimensions of the parallel loop, outermost first.
-    pub parallel: Vec<DimId>,
-    /// Whether the last parallel dimension is taken as lanes.
-    pub lanes: bool,
-    /// Neighbouring dimensions that are always together in memory and are looped over as one; every dimension that is not
-    /// listed stands alone. Each group is in canonical order.
+    /// The groups, each in canonical order, themselves in the order of their first dimensions. Dimensions that
+    /// `unroll` removed are in none.
     pub groups: Vec<Vec<DimId>>,
-    /// Scalar nodes computed once for each parallel place, before the region of that number (nodes whose dimensions are
-    /// all parallel).
-    pub uniform: Vec<Vec<NodeId>>,
-    /// The loop nests, in order.
-    pub regions: Vec<Region>,
+    /// Groups of the parallel loop, outermost first.
+    pub parallel: Vec<Group>,
+    /// Whether the last parallel group is taken as lanes.
+    pub lanes: bool,
+    /// What is done once for each range.
+    pub prologue: Vec<Step>,
+    /// What is done for each parallel place.
+    pub body: Vec<Step>,
+    /// Pairs (parameter, result) that may be the same memory.
+    pub in_place: Vec<(u32, u32)>,
+    /// Why it was decided so, for the reader; one line each.
+    pub notes: Vec<String>,
+}
+
+impl Regions {
+    /// The groups that make up `dims`, in order. Dimensions in no group are left out.
+    pub fn groups_of(&self, dims: DimSet) -> Vec<Group> {
+        (0..self.groups.len()).filter(|&group| dims.contains(self.groups[group][0])).collect()
+    }
+
+    /// The group of a dimension.
+    pub fn group_of(&self, dim: DimId) -> Option<Group> {
+        self.groups.iter().position(|group| group.contains(&dim))
+    }
+
+    /// Every region in the order of execution.
+    pub fn all(&self) -> impl Iterator<Item = &Region> {
+        self.prologue.iter().chain(&self.body).filter_map(|step| match step {
+            Step::Region(region) => Some(region),
+            Step::Values(_) => None,
+        })
+    }
+
+    /// The text form, with the names of `graph`.
+    pub fn display<'a>(&'a self, graph: &'a Graph) -> impl fmt::Display + 'a {
+        Printer { regions: self, graph }
+    }
+}
+
+struct Printer<'a> {
+    regions: &'a Regions,
+    graph: &'a Graph,
+}
+
+impl Printer<'_> {
+    fn result(&self, index: usize) -> &str {
+        self.graph.results.get(index).map_or("?", |(decl, _)| decl.name.as_str())
+    }
+
+    fn groups(&self, groups: &[Group]) -> String {
+        let name = |&group: &Group| {
+            let Some(dims) = self.regions.groups.get(group) else { return "?".to_string() };
+            let name = |&dim: &DimId| self.graph.dims.get(dim).map_or("?", |dim| dim.name.as_str());
+            let names: Vec<&str> = dims.iter().map(name).collect();
+            if names.len() == 1 { names[0].to_string() } else { format!("({})", names.join(" ")) }
+        };
+        groups.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn steps(&self, f: &mut fmt::Formatter<'_>, steps: &[Step], first: &mut usize) -> fmt::Result {
+        for step in steps {
+            match step {
+                Step::Values(nodes) => writeln!(f, "    values {}", list(nodes))?,
+                Step::Region(region) => {
+                    write!(f, "    region{first}")?;
+                    *first += 1;
+                    if !region.kept.is_empty() {
+                        write!(f, " for [{}]", self.groups(&region.kept))?;
+                    }
+                    match &region.kind {
+                        RegionKind::Reduce { form, outer, inner, reduces } => {
+                            let form = if *form == Form::Row { "row" } else { "column" };
+                            write!(f, " reduce {form} over [{}", self.groups(outer))?;
+                            if !outer.is_empty() {
+                                f.write_str("; ")?;
+                            }
+                            write!(f, "{}]: {}", self.groups(inner), list(reduces))?;
+                        }
+                        RegionKind::Map => f.write_str(" map:")?,
+                    }
+                    if !region.nodes.is_empty() {
+                        write!(f, " computes {}", list(&region.nodes))?;
+                    }
+                    for (node, place) in &region.keeps {
+                        match place {
+                            Place::Result(i) => write!(f, ", stores {node} as {}", self.result(*i))?,
+                            Place::Borrow(i) => {
+                                write!(f, ", keeps {node} in the memory of {}", self.result(*i))?;
+                            }
+                            Place::Scratch => write!(f, ", keeps {node} in scratch")?,
+                        }
+                    }
+                    writeln!(f)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl fmt::Display for Printer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let regions = self.regions;
+        let mut count = 0;
+        writeln!(f, "regions {}", self.graph.name)?;
+        if !regions.prologue.is_empty() {
+            writeln!(f, "  once")?;
+            self.steps(f, &regions.prologue, &mut count)?;
+        }
+        let lanes = if regions.lanes { ", lanes along the last" } else { "" };
+        writeln!(f, "  parallel [{}]{lanes}", self.groups(&regions.parallel))?;
+        self.steps(f, &regions.body, &mut count)?;
+        for &(param, result) in &regions.in_place {
+            let (param, result) =
+                (&self.graph.params[param as usize], &self.graph.results[result as usize].0);
+            writeln!(f, "  in place: {} -> {}", param.name, result.name)?;
+        }
+        for note in &regions.notes {
+            writeln!(f, "  note: {note}")?;
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,69 @@
+//! Passes over IR 1: each takes a graph and leaves one that means the same, better suited for what follows.
+//!
+//! [`PASSES`] is their order. None sees the target, none uses another, and each says in its head what it needs and
+//! what it leaves. The rules that all of them keep: parameters stay the first nodes, operands come before their users,
+//! and a node that takes another's place has its dimensions and dtype.
+//!
+//! [`ranges`] is an analysis that some of them ask; [`arith`] is the arithmetic of the core functions on constants, as the
+//! machine does it.
+
+use crate::graph::Graph;
+
+pub use fuse::fuse;
+
+pub mod arith;
+pub mod contract;
+pub mod cse;
+pub mod dce;
+pub mod fold;
+pub mod fuse;
+pub mod minmax;
+pub mod ranges;
+mod rewrite;
+pub mod simplify;
+pub mod specialise;
+pub mod unroll;
+
+/// A pass over the graph.
+#[derive(Clone, Copy)]
+pub struct GraphPass {
+    /// Its name in the program and the tests.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub doc: &'static str,
+    /// The pass.
+    pub run: fn(&mut Graph),
+}
+
+const UNROLL: GraphPass = GraphPass {
+    name: "unroll",
+    doc: "One node for each position of a fixed-size dimension.",
+    run: unroll::run,
+};
+const FOLD: GraphPass =
+    GraphPass { name: "fold", doc: "Functions of constants become constants.", run: fold::run };
+const SIMPLIFY: GraphPass = GraphPass { name: "simplify", doc: "Named rewrite rules.", run: simplify::run };
+const CSE: GraphPass = GraphPass { name: "cse", doc: "Equal nodes become one.", run: cse::run };
+const DCE: GraphPass = GraphPass { name: "dce", doc: "Nodes that nothing uses go.", run: dce::run };
+const SPECIALISE: GraphPass = GraphPass {
+    name: "specialise",
+    doc: "exp without special cases where they can't show.",
+    run: specialise::run,
+};
+const MINMAX: GraphPass =
+    GraphPass { name: "minmax", doc: "max and min become the machine's, NaN kept.", run: minmax::run };
+const CONTRACT: GraphPass =
+    GraphPass { name: "contract", doc: "Decides every fused multiply-add.", run: contract::run };
+
+/// The passes, in order; some run again where another makes work for them. `specialise` comes before `minmax` since
+/// what it asks of a maximum holds for the one that keeps NaN. `contract` counts uses: nothing dead may be left before
+/// it, and nothing may share or split a product after it.
+pub const PASSES: &[GraphPass] = &[
+    UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX, SIMPLIFY, CSE, DCE, CONTRACT,
+    CSE, DCE,
+];
+
+/// The pass of that name.
+pub fn find(name: &str) -> Option<&'static GraphPass> {
+    PASSES.iter().find(|pass| pass.name == name)
+}

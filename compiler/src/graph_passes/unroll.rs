@@ -1,0 +1,260 @@
+//! Unrolling: after it, no node is over a dimension that some node reduces, slices or stacks, if its size is
+//! known and small.
+//!
+//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Slice` or
+//! `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
+//! If the graph would grow beyond [`MAX_NODES`] nodes, the largest of the dimensions that are only reduced are left
+//! as they are, then all.
+//!
+//! How: every node over such dimensions becomes one node for each choice of positions along them, in canonical order.
+//!
+//! - A `Param` becomes slices of it, dimension after dimension in canonical order; `Index` becomes a constant.
+//! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
+//!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
+//!   sizes come last.
+//! - A `Slice` becomes the value at its position, a `Stack` its values.
+//! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
+//!
+//! Needs nothing. Leaves `Slice` only on parameters and slices, `Stack` only at results; nodes unused (dce).
+
+use cranelift_entity::{PrimaryMap, SecondaryMap};
+
+use super::rewrite::spread;
+use crate::graph::{Constant, Graph, Node, NodeId, Op};
+use crate::ops::{Prim, Reduction};
+use crate::types::{DType, DimId, DimSet, MAX_DIMS};
+
+/// A dimension of more positions is looped over.
+pub const MAX_POSITIONS: i64 = 64;
+
+/// The graph doesn't grow beyond it.
+pub const MAX_NODES: u64 = 20_000;
+
+/// The pass.
+pub fn run(graph: &mut Graph) {
+    let dims = unrolled_dims(graph);
+    if dims.is_empty() {
+        return;
+    }
+    let sizes = sizes(graph);
+    let old = std::mem::take(&mut graph.nodes);
+    let results: Vec<NodeId> = graph.results.iter().map(|&(_, value)| value).collect();
+    let mut unroll = Unroll { graph, old, dims, sizes, values: SecondaryMap::new() };
+    unroll.params();
+    for id in unroll.old.keys().skip(unroll.graph.params.len()) {
+        unroll.node(id);
+    }
+    for (number, value) in results.into_iter().enumerate() {
+        unroll.graph.results[number].1 = unroll.stacked(value);
+    }
+}
+
+/// The dimensions that go; empty if the graph would become too large.
+fn unrolled_dims(graph: &Graph) -> DimSet {
+    let (mut reduced, mut picked) = (DimSet::EMPTY, DimSet::EMPTY);
+    for node in graph.nodes.values() {
+        match node.op {
+            Op::Reduce { dims, .. } => reduced = reduced.union(dims),
+            Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Index(_)
+            | Op::Size(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Broadcast(_) => {}
+        }
+    }
+    let size = |dim: DimId| graph.dims[dim].fixed().unwrap_or(0);
+    let mut dims: DimSet =
+        reduced.union(picked).iter().filter(|&dim| (1..=MAX_POSITIONS).contains(&size(dim))).collect();
+    while nodes_after(graph, dims) > MAX_NODES {
+        match dims.difference(picked).iter().max_by_key(|&dim| size(dim)) {
+            Some(largest) => dims = dims.without(largest),
+            None => return DimSet::EMPTY,
+        }
+    }
+    dims
+}
+
+/// About how many nodes the graph would have.
+fn nodes_after(graph: &Graph, unrolled: DimSet) -> u64 {
+    let sizes = sizes(graph);
+    let count = |node: &Node| {
+        let over = node.dims.union(graph.operand_dims(node.op.args())).intersection(unrolled);
+        over.iter().fold(1u64, |count, dim| count.saturating_mul(u64::from(sizes[dim.as_u32() as usize])))
+    };
+    graph.nodes.values().fold(0, |sum, node| sum.saturating_add(count(node)))
+}
+
+/// Size of each dimension, where it can be unrolled; else 0.
+fn sizes(graph: &Graph) -> [u32; MAX_DIMS] {
+    let mut sizes = [0; MAX_DIMS];
+    for (id, dim) in &graph.dims {
+        sizes[id.as_u32() as usize] =
+            dim.fixed().filter(|size| (1..=MAX_POSITIONS).contains(size)).unwrap_or(0) as u32;
+    }
+    sizes
+}
+
+/// A position along each dimension (0 where it doesn't matter).
+type Place = [u32; MAX_DIMS];
+
+struct Unroll<'a> {
+    /// The graph that is made.
+    graph: &'a mut Graph,
+    /// The nodes as they were.
+    old: PrimaryMap<NodeId, Node>,
+    /// The dimensions that go.
+    dims: DimSet,
+    sizes: [u32; MAX_DIMS],
+    /// What each old node became: one node for each place along its dimensions that go, the last one running fastest.
+    values: SecondaryMap<NodeId, Vec<NodeId>>,
+}
+
+impl Unroll<'_> {
+    fn size(&self, dim: DimId) -> u32 {
+        self.sizes[dim.as_u32() as usize]
+    }
+
+    /// `place` moved, along `dims`, to the place of that number.
+    fn place(&self, mut place: Place, dims: DimSet, mut number: u32) -> Place {
+        for dim in dims.iter().rev() {
+            place[dim.as_u32() as usize] = number % self.size(dim);
+            number /= self.size(dim);
+        }
+        place
+    }
+
+    /// How many places there are along `dims`.
+    fn places(&self, dims: DimSet) -> u32 {
+        dims.iter().map(|dim| self.size(dim)).product()
+    }
+
+    /// What an old node became at a place.
+    fn at(&self, node: NodeId, place: &Place) -> NodeId {
+        let over = self.old[node].dims.intersection(self.dims);
+        let number =
+            over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize]);
+        self.values[node][number as usize]
+    }
+
+    /// The parameters, which must stay the first nodes, and after all of them their slices.
+    fn params(&mut self) {
+        for id in self.old.keys().take(self.graph.params.len()) {
+            let copy = self.graph.nodes.push(self.old[id].clone());
+            debug_assert_eq!(copy, id, "parameters are the first nodes");
+        }
+        for id in self.old.keys().take(self.graph.params.len()) {
+            let Node { dtype, dims, span, .. } = self.old[id];
+            let mut values = vec![id];
+            for dim in dims.intersection(self.dims).iter() {
+                let size = self.size(dim);
+                let slices =
+                    values.iter().flat_map(|&value| (0..size).map(move |at| Op::Slice { value, dim, at }));
+                values = slices.map(|op| self.graph.add(op, dtype, span)).collect();
+            }
+            self.values[id] = values;
+        }
+    }
+
+    /// Every place of a node that is no parameter.
+    fn node(&mut self, id: NodeId) {
+        let node = self.old[id].clone();
+        let over = node.dims.intersection(self.dims);
+        let values = (0..self.places(over)).map(|number| {
+            let place = self.place([0; MAX_DIMS], over, number);
+            self.one(&node, &place)
+        });
+        self.values[id] = values.collect();
+    }
+
+    /// A node at a place.
+    fn one(&mut self, node: &Node, place: &Place) -> NodeId {
+        let rest = node.dims.difference(self.dims);
+        match node.op {
+            Op::Index(dim) if self.dims.contains(dim) => {
+                let at = Constant::new(DType::I32, f64::from(place[dim.as_u32() as usize]));
+                self.graph.add(Op::Const(at), node.dtype, node.span)
+            }
+            Op::Slice { value, dim, at } if self.dims.contains(dim) => {
+                let mut place = *place;
+                place[dim.as_u32() as usize] = at;
+                self.at(value, &place)
+            }
+            Op::Stack { dim, ref values } if self.dims.contains(dim) => {
+                let value = self.at(values[place[dim.as_u32() as usize] as usize], place);
+                spread(self.graph, value, rest, node.span)
+            }
+            Op::Reduce { reduction, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
+                self.chain(reduction, args, dims, node, place)
+            }
+            Op::Broadcast(value) => {
+                let value = self.at(value, place);
+                spread(self.graph, value, rest, node.span)
+            }
+            _ => {
+                let mut op = node.op.clone();
+                for arg in op.args_mut() {
+                    *arg = self.at(*arg, place);
+                }
+                self.graph.add_with_dims(op, node.dtype, rest, node.span)
+            }
+        }
+    }
+
+    /// A reduction over dimensions that go, and maybe others: its elements one after another.
+    fn chain(
+        &mut self,
+        reduction: Reduction,
+        args: &[NodeId],
+        dims: DimSet,
+        node: &Node,
+        place: &Place,
+    ) -> NodeId {
+        let over = dims.intersection(self.dims);
+        let first = self.element(reduction, args, dims, node, &self.place(*place, over, 0));
+        (1..self.places(over)).fold(first, |state, number| {
+            let element = self.element(reduction, args, dims, node, &self.place(*place, over, number));
+            // The machine's max and min give their second operand where they can't tell: the state, as in a loop.
+            let args = match reduction {
+                Reduction::SelMax | Reduction::SelMin => vec![element, state],
+                Reduction::Sum | Reduction::Prod | Reduction::Max | Reduction::Min => vec![state, element],
+            };
+            self.graph.add(Op::Prim(reduction.combine(), args), node.dtype, node.span)
+        })
+    }
+
+    /// One element of a chain: the operand at a place, reduced over what dimensions remain.
+    fn element(
+        &mut self,
+        reduction: Reduction,
+        args: &[NodeId],
+        dims: DimSet,
+        node: &Node,
+        place: &Place,
+    ) -> NodeId {
+        let args: Vec<NodeId> = args.iter().map(|&arg| self.at(arg, place)).collect();
+        let rest = dims.difference(self.dims);
+        let op = match args[..] {
+            [arg] if rest.is_empty() => return arg,
+            [a, b] if rest.is_empty() => Op::Prim(Prim::Mul, vec![a, b]),
+            _ => Op::Reduce { reduction, args, dims: rest },
+        };
+        self.graph.add(op, node.dtype, node.span)
+    }
+
+    /// What a result is made of, with its dimensions again.
+    fn stacked(&mut self, value: NodeId) -> NodeId {
+        let Node { dtype, dims, span, .. } = self.old[value];
+        let mut values = self.values[value].clone();
+        for dim in dims.intersection(self.dims).iter().rev() {
+            let stacks: Vec<Op> = values
+                .chunks(self.size(dim) as usize)
+                .map(|values| Op::Stack { dim, values: values.to_vec() })
+                .collect();
+            values = stacks.into_iter().map(|op| self.graph.add(op, dtype, span)).collect();
+        }
+        values[0]
+    }
+}

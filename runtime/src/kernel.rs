@@ -1,0 +1,579 @@
+//! Kernels and modules, and the call itself. All `unsafe` of calling compiled code is here and in `pool`, on the
+//! contract of [`Kernel::from_raw`].
+
+use crate::abi::{
+    Abi, DType, KernelArgs, NUMERICS_VERSION, ParamDecl, ParamKind, PhaseFn, Signature, SizeExpr,
+};
+use crate::bind::Bind;
+use crate::cpu::Isa;
+use crate::error::Error;
+use crate::fpenv::FpEnv;
+use crate::layout::{self, Strides};
+use crate::memory::{Buffer, Loan};
+use crate::plan::{Number, Plan, Slot, VariantPlan};
+use crate::pool::{self, Work};
+use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
+use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Kernels that were compiled together. Cheap to clone; the code lives as long as any handle.
+#[derive(Clone, Debug)]
+pub struct Module {
+    kernels: Arc<[Kernel]>,
+}
+
+impl Module {
+    /// A module of these kernels.
+    pub fn new(kernels: impl IntoIterator<Item = Kernel>) -> Module {
+        Module { kernels: kernels.into_iter().collect() }
+    }
+
+    /// The kernel of that name.
+    pub fn kernel(&self, name: &str) -> Result<Kernel, Error> {
+        self.kernels.iter().find(|kernel| kernel.signature().name == name).cloned().ok_or_else(|| {
+            Error::NoKernel {
+                name: name.to_owned(),
+                known: self.kernels.iter().map(|kernel| kernel.signature().name.clone()).collect(),
+            }
+        })
+    }
+
+    /// All kernels, in the order of the text.
+    pub fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+}
+
+/// A compiled kernel. Cheap to clone, may be called from several threads at once; the code lives as long as any
+/// handle.
+#[derive(Clone)]
+pub struct Kernel {
+    inner: Arc<Inner>,
+    threads: usize,
+    numerics_version: u32,
+}
+
+struct Inner {
+    signature: Signature,
+    abi: Abi,
+    plan: Plan,
+    functions: Vec<Vec<PhaseFn>>,
+    /// What keeps the code in memory.
+    _keep_alive: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel")
+            .field("signature", &self.inner.signature)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Kernel {
+    /// A kernel from its description and its code: `functions[v][p]` is phase `p` of variant `v`. Fails with
+    /// [`Error::Description`] where the parts contradict each other.
+    ///
+    /// # Safety
+    /// - The functions live as long as `keep_alive`, and this machine has the instructions in them.
+    /// - Called as [`crate::abi`] says, with arguments laid out as `abi` says, they only read the arrays of
+    ///   parameters at their positions, read and write the arrays of results at theirs, the shared memory, and the
+    ///   thread's scratch memory; they depend on no other memory that may change.
+    /// - They may run on several threads at once, on different ranges of one phase.
+    /// - They do not unwind. What they write to arrays of `bool` is 0 or 1.
+    pub unsafe fn from_raw(
+        signature: Signature,
+        abi: Abi,
+        functions: Vec<Vec<PhaseFn>>,
+        keep_alive: Arc<dyn Any + Send + Sync>,
+    ) -> Result<Kernel, Error> {
+        let plan = Plan::new(&signature, &abi)?;
+        let counts = abi.variants.iter().map(|variant| variant.phases.len());
+        if !counts.eq(functions.iter().map(Vec::len)) {
+            let problem = "there is not one function for each phase".to_owned();
+            return Err(Error::Description { kernel: signature.name, problem });
+        }
+        let inner = Inner { signature, abi, plan, functions, _keep_alive: keep_alive };
+        Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
+    }
+
+    /// The same kernel, whose calls use up to this many threads where the work is large enough; 0 means as many as
+    /// rayon has. Kernels start with 1: the calling thread only. The threads are those of the rayon pool that the
+    /// call is made in, by default the global one. Without feature `threads` it is always 1.
+    pub fn with_threads(mut self, threads: usize) -> Kernel {
+        self.threads = threads;
+        self
+    }
+
+    /// The same kernel, marked as compiled with this version of the numerics.
+    pub(crate) fn with_numerics_version(mut self, version: u32) -> Kernel {
+        self.numerics_version = version;
+        self
+    }
+
+    /// [`Error::Isa`] unless this machine runs code for that level.
+    pub fn check_isa(name: &str, needs: Isa) -> Result<(), Error> {
+        let machine = Isa::detect();
+        if machine.runs(needs) { Ok(()) } else { Err(Error::Isa { kernel: name.to_owned(), needs, machine }) }
+    }
+
+    /// Parameters, results, dimensions, defaults and documentation.
+    pub fn signature(&self) -> &Signature {
+        &self.inner.signature
+    }
+
+    /// How the code wants its arguments.
+    pub fn abi(&self) -> &Abi {
+        &self.inner.abi
+    }
+
+    /// How many threads a call uses; see [`Kernel::with_threads`].
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Two kernels of one text with the same number here give the same bits for the same call.
+    pub fn numerics_version(&self) -> u32 {
+        self.numerics_version
+    }
+
+    /// Whether the result `output` may be written into the memory of the parameter `input`.
+    pub fn in_place(&self, input: &str, output: &str) -> bool {
+        let signature = &self.inner.signature;
+        let param = signature.params.iter().position(|param| param.name == input);
+        let result = signature.results.iter().position(|result| result.name == output);
+        let (Some(param), Some(result)) = (param, result) else { return false };
+        let pair = (param as u32, result as u32);
+        self.inner.abi.variants.iter().all(|variant| variant.in_place.contains(&pair))
+    }
+
+    /// Starts a call by name.
+    pub fn bind(&self) -> Bind<'_> {
+        Bind::new(self)
+    }
+
+    /// Calls the kernel by place. `inputs` are the array parameters in order ([`TensorView::absent`] for one that is
+    /// left out), `outputs` the results. `numbers` are the scalar parameters in order, after which the dimension
+    /// parameters may follow (they must be what the kernel was compiled with); or it is empty, for the defaults.
+    ///
+    /// Allocates nothing where no array has to be copied or filled, up to 16 arrays and 32 dimensions. If it fails,
+    /// nothing was written.
+    pub fn call(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        numbers: &[f64],
+    ) -> Result<(), Error> {
+        self.check_input_count(inputs.len())?;
+        if outputs.len() != self.inner.signature.results.len() {
+            let results = self.inner.signature.results.iter();
+            return Err(self.count("output arrays", results.map(|result| &result.name), outputs.len()));
+        }
+        let numbers = self.numbers_by_place(numbers)?;
+        self.run(inputs, outputs, numbers, Asked::default(), self.threads)
+    }
+
+    /// The shapes of the results for these array parameters (see [`Kernel::call`]).
+    pub fn result_shapes(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Vec<usize>>, Error> {
+        self.check_input_count(inputs.len())?;
+        let bound = self.bind_dims(inputs, &[], Asked::default())?;
+        let results = self.inner.plan.slots[self.inner.plan.inputs..].iter();
+        Ok(results.map(|slot| self.shape_of(slot, &bound)).collect())
+    }
+
+    /// As [`Kernel::call`], with new arrays for the results.
+    pub fn run_alloc(&self, inputs: &[TensorView<'_>], numbers: &[f64]) -> Result<Vec<Tensor>, Error> {
+        let shapes = self.result_shapes(inputs)?;
+        let results = self.inner.signature.results.iter();
+        let mut tensors = results
+            .zip(&shapes)
+            .map(|(result, shape)| Tensor::zeros(result.dtype, shape))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut outputs: Vec<_> = tensors.iter_mut().map(Tensor::view_mut).collect();
+        self.call(inputs, &mut outputs, numbers)?;
+        Ok(tensors)
+    }
+
+    /// Checks a view, if there is one.
+    pub(crate) fn check_given(&self, slot: &Slot, raw: Option<&Raw>) -> Result<(), Error> {
+        if raw.is_none_or(|raw| raw.absent) { Ok(()) } else { self.inner.check_view(slot, raw) }
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.inner.plan
+    }
+
+    /// The whole call, with the right number of arrays.
+    pub(crate) fn run(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let inner = &*self.inner;
+        let sizes = self.bind_dims(inputs, outputs, asked)?.sizes;
+        let index = inner.pick(&sizes)?;
+        let array = |slot: usize| array(inputs, outputs, slot);
+        inner.check_overlaps(&inner.plan.variants[index], &array)?;
+        let mut frame = Frame::default();
+        inner.lay_out(index, &sizes, &array, &mut frame)?;
+        inner.lay_out_numbers(index, numbers, &mut frame.scalars)?;
+        // SAFETY: the frame was laid out for this variant, over views that are readable and, for results, writable
+        // until the end of this function; results share memory with nothing but what the variant allows.
+        unsafe { inner.run_phases(index, &sizes, &frame, threads) }?;
+        for (slot, copy) in frame.copies.iter().filter(|(slot, _)| *slot >= inner.plan.inputs) {
+            if let Some(raw) = array(*slot) {
+                // SAFETY: the copy was made for this view in `lay_out`, and the view is one of the outputs.
+                unsafe { layout::copy_back(raw, copy) };
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the views themselves and binds all dimensions.
+    #[inline]
+    pub(crate) fn bind_dims<'a>(
+        &self,
+        inputs: &'a [TensorView<'_>],
+        outputs: &'a [TensorViewMut<'_>],
+        asked: Asked<'a>,
+    ) -> Result<Bound<'a>, Error> {
+        let inner = &*self.inner;
+        let array = |slot: usize| array(inputs, outputs, slot);
+        for (index, slot) in inner.plan.slots[..inputs.len() + outputs.len()].iter().enumerate() {
+            inner.check_view(slot, array(index))?;
+        }
+        shape::bind(&inner.signature, &inner.plan, &array, asked)
+    }
+
+    /// The shape that an array has, as the caller sees it.
+    pub(crate) fn shape_of(&self, slot: &Slot, bound: &Bound<'_>) -> Vec<usize> {
+        let mut shape = Vec::new();
+        for (axis, dims) in slot_axes(&self.inner.signature, slot).iter().enumerate() {
+            match bound.leading {
+                Some((leading, _)) if slot.leading == Some(axis as u32) => {
+                    shape.extend(leading.iter().map(|&size| size as usize));
+                }
+                Some(_) | None => {
+                    let sizes = dims.iter().map(|&dim| bound.sizes[dim as usize] as usize);
+                    shape.push(sizes.fold(1, usize::saturating_mul));
+                }
+            }
+        }
+        shape
+    }
+
+    #[inline]
+    fn check_input_count(&self, given: usize) -> Result<(), Error> {
+        if given == self.inner.plan.inputs {
+            return Ok(());
+        }
+        let names = self.inner.plan.slots[..self.inner.plan.inputs].iter();
+        Err(self.count("input arrays", names.map(|slot| slot_name(&self.inner.signature, slot)), given))
+    }
+
+    #[inline]
+    fn numbers_by_place<'n>(&self, numbers: &'n [f64]) -> Result<Numbers<'n>, Error> {
+        let inner = &*self.inner;
+        let (scalars, dims) = (inner.plan.numbers.len(), &inner.signature.dim_params);
+        if numbers.is_empty() || numbers.len() == scalars {
+            return Ok(Numbers::ByPlace(numbers));
+        }
+        if numbers.len() != scalars + dims.len() {
+            let params = inner.signature.params.iter();
+            let names = params.filter(|param| matches!(param.kind, ParamKind::Scalar { .. }));
+            let names = names.map(|param| &param.name).chain(dims.iter().map(|(name, _)| name));
+            return Err(self.count("numbers", names, numbers.len()));
+        }
+        let (numbers, given) = numbers.split_at(scalars);
+        for ((name, compiled), &given) in dims.iter().zip(given) {
+            if given != *compiled as f64 {
+                return Err(Error::DimParam { name: name.clone(), compiled: *compiled, given });
+            }
+        }
+        Ok(Numbers::ByPlace(numbers))
+    }
+
+    #[cold]
+    fn count(&self, what: &'static str, names: impl Iterator<Item = impl AsRef<str>>, given: usize) -> Error {
+        let expected = names.map(|name| name.as_ref().to_owned()).collect();
+        Error::Count { kernel: self.inner.signature.name.clone(), what, expected, given }
+    }
+}
+
+/// The values of the number parameters of a call.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    /// All of them, or none for the defaults.
+    ByPlace(&'a [f64]),
+    /// One entry each.
+    ByName(&'a [Option<f64>]),
+}
+
+impl Numbers<'_> {
+    #[inline]
+    fn get(&self, index: usize) -> Option<f64> {
+        match self {
+            Numbers::ByPlace(numbers) => numbers.get(index).copied(),
+            Numbers::ByName(numbers) => numbers[index],
+        }
+    }
+}
+
+/// The array given for a slot.
+#[inline]
+fn array<'a>(inputs: &'a [TensorView<'_>], outputs: &'a [TensorViewMut<'_>], slot: usize) -> Option<&'a Raw> {
+    match slot.checked_sub(inputs.len()) {
+        None => Some(&inputs[slot].raw).filter(|raw| !raw.absent),
+        Some(output) => outputs.get(output).map(|view| &view.raw),
+    }
+}
+
+/// What [`KernelArgs`] points to.
+#[derive(Default)]
+struct Frame {
+    data: SmallVec<[*mut u8; 16]>,
+    sizes: SmallVec<[i64; 32]>,
+    strides: Strides,
+    scalars: SmallVec<[u64; 16]>,
+    /// Arrays that stand for those of a slot, because they were left out or have strides of their own.
+    copies: SmallVec<[(usize, Buffer); 2]>,
+}
+
+impl Inner {
+    #[inline]
+    fn check_view(&self, slot: &Slot, raw: Option<&Raw>) -> Result<(), Error> {
+        let name = || slot_name(&self.signature, slot).to_owned();
+        match raw {
+            None if slot.default.is_some() => Ok(()),
+            None => Err(Error::Missing { what: "array parameter", name: name() }),
+            Some(raw) => match raw.fault {
+                Some(cause) => Err(Error::View { name: name(), cause }),
+                None if raw.dtype == slot.dtype => Ok(()),
+                None => Err(Error::DType { name: name(), expected: slot.dtype, given: raw.dtype }),
+            },
+        }
+    }
+
+    /// The first variant whose guard admits these sizes.
+    #[inline]
+    fn pick(&self, sizes: &Sizes) -> Result<usize, Error> {
+        for (index, variant) in self.abi.variants.iter().enumerate() {
+            match &variant.guard {
+                Some((size, most)) if self.eval(size, sizes)? > *most => {}
+                Some(_) | None => return Ok(index),
+            }
+        }
+        unreachable!("the last variant of `{}` has no guard: the plan was checked", self.signature.name)
+    }
+
+    #[inline]
+    fn eval(&self, size: &SizeExpr, sizes: &Sizes) -> Result<i64, Error> {
+        match size {
+            SizeExpr::Const(value) => Ok(*value),
+            SizeExpr::Dim(dim) => Ok(sizes[*dim as usize]),
+            _ => size.eval(sizes).ok_or_else(|| self.too_large()),
+        }
+    }
+
+    /// As `eval`, for a number of bytes or units.
+    #[inline]
+    fn eval_count(&self, size: &SizeExpr, sizes: &Sizes) -> Result<usize, Error> {
+        usize::try_from(self.eval(size, sizes)?).map_err(|_| self.too_large())
+    }
+
+    #[cold]
+    fn too_large(&self) -> Error {
+        Error::TooLarge { what: format!("the work of `{}`", self.signature.name) }
+    }
+
+    /// Refuses results that share memory with another array, unless it is the same array and the variant is made
+    /// for that. Compares address ranges, so arrays that lie between each other's rows are refused too.
+    #[inline]
+    fn check_overlaps<'a>(
+        &self,
+        variant: &VariantPlan,
+        array: &impl Fn(usize) -> Option<&'a Raw>,
+    ) -> Result<(), Error> {
+        for output in self.plan.inputs..self.plan.slots.len() {
+            let Some(written) = array(output).filter(|raw| raw.len > 0) else { continue };
+            let (start, end) = written.span();
+            for slot in 0..output {
+                let Some(other) = array(slot).filter(|raw| raw.len > 0) else { continue };
+                let (other_start, other_end) = other.span();
+                if start < other_end && other_start < end {
+                    self.check_in_place(variant, (slot, other), (output, written))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_in_place(
+        &self,
+        variant: &VariantPlan,
+        other: (usize, &Raw),
+        written: (usize, &Raw),
+    ) -> Result<(), Error> {
+        let same = other.1.same_array(written.1);
+        if same && variant.in_place.contains(&(other.0 as u32, written.0 as u32)) {
+            return Ok(());
+        }
+        let name = |slot: usize| slot_name(&self.signature, &self.plan.slots[slot]).to_owned();
+        Err(Error::Overlap { first: name(other.0), second: name(written.0), same })
+    }
+
+    /// Pointers, strides and sizes.
+    #[inline]
+    fn lay_out<'a>(
+        &self,
+        index: usize,
+        sizes: &Sizes,
+        array: &impl Fn(usize) -> Option<&'a Raw>,
+        frame: &mut Frame,
+    ) -> Result<(), Error> {
+        for tensor in &self.plan.variants[index].tensors {
+            let slot = tensor.slot as usize;
+            let Some(raw) = array(slot) else {
+                let (dtype, default) = (self.plan.slots[slot].dtype, self.plan.slots[slot].default);
+                let bits = self.slot_bits(slot, dtype, default.unwrap_or(0.0))?;
+                frame.keep(slot, layout::filled(tensor, sizes, dtype, bits)?);
+                layout::dense_strides(tensor, sizes, &mut frame.strides);
+                continue;
+            };
+            if raw.dense {
+                frame.data.push(raw.ptr);
+                layout::dense_strides(tensor, sizes, &mut frame.strides);
+            } else if layout::own_strides(&self.plan, tensor, sizes, raw, &mut frame.strides) {
+                frame.data.push(raw.ptr);
+            } else {
+                let input = slot < self.plan.inputs;
+                frame.keep(slot, if input { layout::dense_copy(raw) } else { layout::room_for(raw) }?);
+                layout::dense_strides(tensor, sizes, &mut frame.strides);
+            }
+        }
+        for size in &self.abi.variants[index].sizes {
+            frame.sizes.push(self.eval(size, sizes)?);
+        }
+        Ok(())
+    }
+
+    fn slot_bits(&self, slot: usize, dtype: DType, value: f64) -> Result<u64, Error> {
+        let name = || slot_name(&self.signature, &self.plan.slots[slot]).to_owned();
+        bits(dtype, value).ok_or_else(|| Error::Number { name: name(), dtype, value })
+    }
+
+    /// Eight bytes per number. All numbers are checked, also those that this variant does not take.
+    #[inline]
+    fn lay_out_numbers(
+        &self,
+        index: usize,
+        numbers: Numbers<'_>,
+        scalars: &mut SmallVec<[u64; 16]>,
+    ) -> Result<(), Error> {
+        if self.plan.numbers.is_empty() {
+            return Ok(());
+        }
+        let mut all: SmallVec<[u64; 16]> = SmallVec::new();
+        for (index, number) in self.plan.numbers.iter().enumerate() {
+            all.push(self.number_bits(number, numbers.get(index))?);
+        }
+        scalars.extend(self.plan.variants[index].numbers.iter().map(|&number| all[number as usize]));
+        Ok(())
+    }
+
+    #[inline]
+    fn number_bits(&self, number: &Number, given: Option<f64>) -> Result<u64, Error> {
+        let decl: &ParamDecl = &self.signature.params[number.param as usize];
+        let Some(value) = given.or(number.default) else {
+            return Err(Error::Missing { what: "number", name: decl.name.clone() });
+        };
+        let dtype = number.dtype;
+        bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
+    }
+
+    /// Runs the phases in order.
+    ///
+    /// # Safety
+    /// The frame was laid out for this variant and these sizes; its arrays may be read, those of results written,
+    /// by this call alone; they overlap only as the variant allows.
+    #[inline]
+    unsafe fn run_phases(
+        &self,
+        index: usize,
+        sizes: &Sizes,
+        frame: &Frame,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let variant = &self.abi.variants[index];
+        // Everything that may fail comes before the first phase, so that a failed call writes nothing.
+        let mut most_scratch = 0;
+        for phase in &variant.phases {
+            self.eval_count(&phase.extent, sizes)?;
+            most_scratch = most_scratch.max(self.eval_count(&phase.scratch, sizes)?);
+        }
+        let shared = Loan::take(self.eval_count(&variant.shared, sizes)?)?;
+        let scratch = Loan::take(most_scratch)?;
+        let args = KernelArgs {
+            data: frame.data.as_ptr(),
+            sizes: frame.sizes.as_ptr(),
+            strides: frame.strides.as_ptr(),
+            scalars: frame.scalars.as_ptr(),
+            shared: shared.as_ptr(),
+        };
+        let threads = thread_count(threads);
+        let _env = FpEnv::enter();
+        for (phase, &function) in variant.phases.iter().zip(&self.functions[index]) {
+            let extent = self.eval(&phase.extent, sizes)?;
+            if extent == 0 {
+                continue;
+            }
+            let (per_unit, bytes) = if threads > 1 {
+                // Work that can't be counted is surely enough for all threads.
+                (phase.work.eval(sizes).unwrap_or(i64::MAX), self.eval_count(&phase.scratch, sizes)?)
+            } else {
+                (0, 0)
+            };
+            let work = Work { function, args: &args, extent, grain: phase.grain, scratch: bytes, per_unit };
+            // SAFETY: the arguments are laid out as the abi says, by the caller's promise; the contract of
+            // `Kernel::from_raw` allows the call then, and its split. The scratch memory has room for each phase.
+            unsafe { pool::run(&work, threads, scratch.as_ptr()) };
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// Passes the buffer instead of the array of that slot.
+    fn keep(&mut self, slot: usize, buffer: Buffer) {
+        self.data.push(buffer.as_ptr());
+        self.copies.push((slot, buffer));
+    }
+}
+
+/// The number as an element's bytes; `None` where the type can't hold it. Floats round to nearest.
+#[inline]
+fn bits(dtype: DType, value: f64) -> Option<u64> {
+    match dtype {
+        DType::F32 => Some(u64::from((value as f32).to_bits())),
+        DType::F64 => Some(value.to_bits()),
+        DType::I32 => (f64::from(value as i32) == value).then_some(u64::from(value as i32 as u32)),
+        DType::Bool => (value == 0.0 || value == 1.0).then_some(u64::from(value != 0.0)),
+    }
+}
+
+/// The number of threads that a number asked for means.
+#[inline]
+fn thread_count(threads: usize) -> usize {
+    #[cfg(feature = "threads")]
+    return if threads == 0 { rayon::current_num_threads() } else { threads };
+    #[cfg(not(feature = "threads"))]
+    return threads.min(1);
+}
