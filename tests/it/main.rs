@@ -1,4 +1,5 @@
 //! All tests.
 
 mod graph;
+mod passes;
 mod roundtrip;
