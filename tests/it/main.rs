@@ -1,5 +1,7 @@
 //! All tests.
 
 mod graph;
+mod loops;
 mod passes;
 mod roundtrip;
+mod syntax;

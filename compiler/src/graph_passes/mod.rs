@@ -9,11 +9,14 @@
 
 use crate::graph::Graph;
 
+pub use fuse::fuse;
+
 pub mod arith;
 pub mod contract;
 pub mod cse;
 pub mod dce;
 pub mod fold;
+pub mod fuse;
 pub mod minmax;
 pub mod ranges;
 mod rewrite;

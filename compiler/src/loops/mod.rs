@@ -54,11 +54,12 @@
 //!
 //! 1. Every value is defined once and before its uses, in scope.
 //! 2. Types follow the rows of the functions, with equal numbers of lanes; `Splat` widens one lane; conditions of `If` are
-//!    one `bool` lane; positions, loop bounds and `active` are one `i64` lane.
+//!    one `bool` lane; positions, loop bounds and `active` are one `i64` lane. Constants' bits above the width are 0.
 //! 3. An access has as many positions as its buffer has axes, and a lane axis exactly if it has several lanes; inputs
 //!    are not stored to.
 //! 4. Loops: as many yields and results as carried variables, of their types; step at least 1. Lane loops: step equals lanes.
-//! 5. `Reduce`: as many results and lifted values as states.
+//!    Neither lane loops nor row reductions stand inside one another.
+//! 5. `Reduce`: as many results and lifted values as states, with the lanes of the row form or of the loop around.
 //! 6. After [`finish`]: only core functions, no `Reduce`, no lane loops.
 //!
 //! # Text form
@@ -66,11 +67,14 @@
 //! ```text
 //! func softmax
 //!   size s0 = dim1
-//!   buffer b0 = param 0 x : f32[s1, s0]
-//!   buffer b1 = result 0 y : f32[s1, s0]
+//!   size s1 = ceildiv(dim0 * dim2, 32)
+//!   buffer b0 = param 0 x : f32[dim0, dim1 * dim2] groups (0) (1 2)
+//!   buffer b1 = result 0 y : f32[dim0, dim1 * dim2] groups (0) (1 2)
 //!   buffer b2 = local : f32[48, 32]
 //!   scalar a0 = param 1 : f32
-//!   phase v0..v1 extent s1 grain 1
+//!   in_place param 0, result 0
+//!   unused v18..v23 : f32x4, v25 : i64
+//!   phase v0..v1 extent dim0 grain 1 work dim1 * dim2
 //!     for v2 in v0..v1 step 1
 //!       v3 : i64 = size s0
 //!       v4 : f32 = reduce max row 32 over v5 in s0
@@ -83,14 +87,26 @@
 //!         yield v15
 //!       else
 //!         yield v16
-//!       store b1[v2, v7] lanes 1, v17
+//!       v17 : f32x4 = load b0[v2, v7] lanes 1 active v24
+//!       store b1[v2, v7] lanes 1 active v24, v17
 //! ```
+//!
+//! - Blocks are indented by two spaces; a line that begins with `//` is a comment.
+//! - A value stands with its type where it is defined; phase bounds and loop variables are `i64`. `a = b -> c` in
+//!   `carry` is variable, first value and result.
+//! - `reduce` names a reduction for each result, then the dimensions, the innermost last; `lift` has as many values or
+//!   products `v1 * v2`.
+//! - Constants are numbers; after a float its bits may stand, `const 1.0 (0x3f800000)`.
+//! - [`parse`](parse()) keeps the numbers of values, so that reading what was printed gives an equal function: values
+//!   that no statement defines are listed under `unused`. ([`Func::renumber`] gets rid of them.)
 
 pub mod interp;
+mod parse;
 mod print;
 pub mod verify;
 mod visit;
 
+pub use parse::{ParseError, parse};
 pub use print::Line;
 pub use verify::{finish, verify};
 

@@ -4,8 +4,8 @@
 //! and types are not worked out here: a name is the text between its boundaries, and `max`, `f32` or `index` are names
 //! like any other. Blanks are gone, comments are kept beside the tree in [`File::comments`].
 //!
-//! The tree is never higher than [`super::MAX_DEPTH`], whatever the input, so that recursive functions over it need no
-//! care about the stack. Lists (parameters, entries, statements, `else if` branches) are flat and may be long.
+//! An expression is never higher than [`super::MAX_HEIGHT`] expressions, whatever the input, so that recursive functions
+//! over it need no care about the stack. Lists (parameters, entries, statements, `else if` branches) are flat and may be long.
 
 use crate::diag::Span;
 
@@ -41,6 +41,8 @@ pub struct DocLine {
 pub struct Comment {
     /// The comment with its slashes, without trailing blanks.
     pub text: String,
+    /// Whether it is the first thing on its line.
+    pub own_line: bool,
     /// Where it was written.
     pub span: Span,
 }

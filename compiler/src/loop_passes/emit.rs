@@ -1,0 +1,175 @@
+//! Writes elementary functions out in core operations: the loop IR's form of `expand_math::Core`.
+//!
+//! Needs nothing; runs at any number of lanes. Leaves only core functions. Numeric: what it writes is exact to the bit and sees no target.
+
+use rustc_hash::FxHashMap;
+
+use super::build::Builder;
+use super::expand_math::{Core, Elementary, FloatTy, expand};
+use crate::loops::{Elem, Func, Inst, Stmt, Type, Value};
+use crate::ops::{Class, Prim};
+
+/// Runs the pass.
+pub fn run(func: &mut Func) {
+    for phase in 0..func.phases.len() {
+        let body = std::mem::take(&mut func.phases[phase].body);
+        func.phases[phase].body = rewrite(func, body);
+    }
+}
+
+fn rewrite(func: &mut Func, stmts: Vec<Stmt>) -> Vec<Stmt> {
+    let mut out = Vec::with_capacity(stmts.len());
+    // Constants of the expansions in this block, each once.
+    let mut constants = FxHashMap::default();
+    for mut stmt in stmts {
+        for body in stmt.bodies_mut() {
+            let inside = std::mem::take(body);
+            *body = rewrite(func, inside);
+        }
+        match stmt {
+            Stmt::Let(value, Inst::Prim(prim, args)) if prim.class() == Class::Expanded => {
+                let ty = func.values[value];
+                let mut emit = Emit { builder: Builder::new(func), ty, constants: &mut constants };
+                let result = expand(&mut emit, elementary(prim), &args);
+                // The last instruction of the expansion defines the value itself.
+                let mut stmts = emit.builder.stmts;
+                match stmts.last_mut() {
+                    Some(Stmt::Let(last, _)) if *last == result => *last = value,
+                    _ => {
+                        let ty = ty.with_elem(ty.elem);
+                        let int = int_of(ty);
+                        let bits = func.value(int);
+                        stmts.push(Stmt::Let(bits, Inst::Bitcast(result)));
+                        stmts.push(Stmt::Let(value, Inst::Bitcast(bits)));
+                    }
+                }
+                out.extend(stmts);
+            }
+            stmt => out.push(stmt),
+        }
+    }
+    out
+}
+
+/// The integer type of the same width.
+fn int_of(ty: Type) -> Type {
+    ty.with_elem(if ty.elem == Elem::F64 { Elem::I64 } else { Elem::I32 })
+}
+
+/// The expansion of a function.
+fn elementary(prim: Prim) -> Elementary {
+    Elementary::ALL
+        .iter()
+        .copied()
+        .find(|function| format!("{function:?}") == format!("{prim:?}"))
+        .unwrap_or_else(|| panic!("{prim} has no expansion"))
+}
+
+struct Emit<'f, 'c> {
+    builder: Builder<'f>,
+    ty: Type,
+    constants: &'c mut FxHashMap<(Type, u64), Value>,
+}
+
+impl Emit<'_, '_> {
+    fn constant(&mut self, ty: Type, bits: u64) -> Value {
+        if let Some(&value) = self.constants.get(&(ty, bits)) {
+            return value;
+        }
+        let value = self.builder.push(ty, Inst::Const(bits));
+        self.constants.insert((ty, bits), value);
+        value
+    }
+
+    fn float_prim(&mut self, prim: Prim, args: &[Value]) -> Value {
+        self.builder.push(self.ty, Inst::Prim(prim, args.to_vec()))
+    }
+
+    fn int_prim(&mut self, prim: Prim, args: &[Value]) -> Value {
+        self.builder.push(int_of(self.ty), Inst::Prim(prim, args.to_vec()))
+    }
+
+    fn mask_prim(&mut self, prim: Prim, args: &[Value]) -> Value {
+        self.builder.push(self.ty.with_elem(Elem::Bool), Inst::Prim(prim, args.to_vec()))
+    }
+
+    fn shift(&mut self, prim: Prim, a: Value, n: u32) -> Value {
+        let n = self.int(i64::from(n));
+        self.int_prim(prim, &[a, n])
+    }
+}
+
+macro_rules! core_functions {
+    ($helper:ident: $($method:ident($($arg:ident),*) -> $prim:ident;)*) => {
+        $(fn $method(&mut self, $($arg: Value),*) -> Value {
+            self.$helper(Prim::$prim, &[$($arg),*])
+        })*
+    };
+}
+
+impl Core for Emit<'_, '_> {
+    type F = Value;
+    type I = Value;
+    type M = Value;
+
+    fn ty(&self) -> FloatTy {
+        if self.ty.elem == Elem::F64 { FloatTy::F64 } else { FloatTy::F32 }
+    }
+
+    fn float(&mut self, c: f64) -> Value {
+        let bits = if self.ty.elem == Elem::F64 { c.to_bits() } else { u64::from((c as f32).to_bits()) };
+        self.constant(self.ty, bits)
+    }
+
+    fn int(&mut self, c: i64) -> Value {
+        let ty = int_of(self.ty);
+        let bits = if ty.elem == Elem::I64 { c as u64 } else { u64::from(c as i32 as u32) };
+        self.constant(ty, bits)
+    }
+
+    core_functions! {
+        float_prim:
+        add(a, b) -> Add; sub(a, b) -> Sub; mul(a, b) -> Mul; div(a, b) -> Div; fma(a, b, c) -> Fma;
+        neg(a) -> Neg; abs(a) -> Abs; sqrt(a) -> Sqrt;
+        floor(a) -> Floor; ceil(a) -> Ceil; trunc(a) -> Trunc; round_even(a) -> Round;
+        max(a, b) -> SelMax; min(a, b) -> SelMin; select(m, a, b) -> Select;
+    }
+    core_functions! {
+        mask_prim:
+        lt(a, b) -> Lt; le(a, b) -> Le; gt(a, b) -> Gt; ge(a, b) -> Ge; eq(a, b) -> Eq; ne(a, b) -> Ne;
+        mask_and(a, b) -> And; mask_or(a, b) -> Or; mask_not(a) -> Not; ilt(a, b) -> Lt; ieq(a, b) -> Eq;
+    }
+    core_functions! {
+        int_prim:
+        select_int(m, a, b) -> Select;
+        iadd(a, b) -> Add; isub(a, b) -> Sub; iand(a, b) -> IAnd; ior(a, b) -> IOr; ixor(a, b) -> IXor;
+    }
+
+    fn is_nan(&mut self, a: Value) -> Value {
+        self.mask_prim(Prim::Ne, &[a, a])
+    }
+
+    fn bits(&mut self, a: Value) -> Value {
+        self.builder.push(int_of(self.ty), Inst::Bitcast(a))
+    }
+
+    fn from_bits(&mut self, a: Value) -> Value {
+        self.builder.push(self.ty, Inst::Bitcast(a))
+    }
+
+    fn shl(&mut self, a: Value, n: u32) -> Value {
+        self.shift(Prim::Shl, a, n)
+    }
+
+    fn shr_u(&mut self, a: Value, n: u32) -> Value {
+        self.shift(Prim::ShrU, a, n)
+    }
+
+    fn shr_s(&mut self, a: Value, n: u32) -> Value {
+        self.shift(Prim::ShrS, a, n)
+    }
+
+    fn to_float(&mut self, a: Value) -> Value {
+        self.builder.push(self.ty, Inst::Convert(a))
+    }
+}

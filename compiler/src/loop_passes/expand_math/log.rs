@@ -1,0 +1,234 @@
+//! `log`, `log2`, `log10`, and the logarithm of 1 + f that `log1p` and the inverse hyperbolic functions use too.
+//!
+//! Formula: x = 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt 2), taken apart on the bits; log x = e log 2 + log(1 + f).
+//! f32: ln(1 + f) = f + f^2 q(f), q of degree 8, minimax for the relative error (2^-26.0). Bases 2 and 10 use a
+//! polynomial of their own: log_b(1 + f) = f C + f g(f) with C = 1 / ln b rounded to f32 and g of degree 9 (2^-27.7).
+//! f64: with s = f / (2 + f), ln(1 + f) = f - s (f - s^2 R(s^2)), R of degree 6 (2^-59.5); other bases multiply by 1 / ln b
+//! in two parts. Coefficients by Remez exchange on the interval of f, rounded from the lowest on.
+//! Subnormal x is scaled by 2^23 (f64: 2^52) first. x = 0 gives -inf, x < 0 NaN, +inf and NaN themselves.
+//! Measured: MEASURED
+
+use super::core::{Core, FloatTy};
+use super::parts::{CoreExt, horner};
+
+/// q with ln(1 + f) = f + f^2 q(f).
+const LN_F32: [f64; 9] = [
+    -0.49999988079071045,
+    0.3333360552787781,
+    -0.25001901388168335,
+    0.1998414695262909,
+    -0.16585327684879303,
+    0.14508448541164398,
+    -0.1377362608909607,
+    0.11070682108402252,
+    -0.04109512269496918,
+];
+/// g with log2(1 + f) = f C + f g(f).
+const LOG2_F32: [f64; 10] = [
+    1.919888603651998e-08,
+    -0.7213473320007324,
+    0.4808982312679291,
+    -0.360698401927948,
+    0.28856801986694336,
+    -0.23957866430282593,
+    0.20460671186447144,
+    -0.19140714406967163,
+    0.18603907525539398,
+    -0.10871843993663788,
+];
+/// g with log10(1 + f) = f C + f g(f).
+const LOG10_F32: [f64; 10] = [
+    -1.0121335769497364e-08,
+    -0.21714718639850616,
+    0.14476479589939117,
+    -0.10858076065778732,
+    0.08686664700508118,
+    -0.07212530821561813,
+    0.06161385402083397,
+    -0.05760469660162926,
+    0.055885594338178635,
+    -0.03263159841299057,
+];
+/// R with ln((1 + s) / (1 - s)) = 2s + s^3 R(s^2).
+const LN_F64: [f64; 7] = [
+    0.6666666666666734,
+    0.3999999999941634,
+    0.2857142874213494,
+    0.22222198591040376,
+    0.18183563707972536,
+    0.15314060156625706,
+    0.1479590449541066,
+];
+
+/// A base, by its constants in two parts of the type each.
+struct Base {
+    /// log_b 2.
+    two: (f64, f64),
+    /// 1 / ln b; `None` for the natural logarithm.
+    scale: Option<(f64, f64)>,
+    /// g of the f32 form; empty for the natural logarithm.
+    polynomial: &'static [f64],
+}
+
+/// Base e.
+fn base_e<C: Core>(c: &C) -> Base {
+    Base { two: super::exp::ln2_parts(c), scale: None, polynomial: &[] }
+}
+
+/// Base 2.
+fn base_2<C: Core>(c: &C) -> Base {
+    let scale =
+        c.by_type((1.442_695_021_629_333_5, 0.0), (std::f64::consts::LOG2_E, 2.035_527_374_093_103_3e-17));
+    Base { two: (1.0, 0.0), scale: Some(scale), polynomial: &LOG2_F32 }
+}
+
+/// Base 10.
+fn base_10<C: Core>(c: &C) -> Base {
+    let two = c.by_type(
+        (0.301_030_009_984_970_1, -1.432_098_883_924_482e-8),
+        (std::f64::consts::LOG10_2, -2.803_728_127_785_170_4e-18),
+    );
+    let scale =
+        c.by_type((0.434_294_492_006_301_9, 0.0), (std::f64::consts::LOG10_E, 1.098_319_650_216_765e-17));
+    Base { two, scale: Some(scale), polynomial: &LOG10_F32 }
+}
+
+/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and whole e.
+fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+    match c.ty() {
+        FloatTy::F32 => log_reduced_f32(c, e, f, base),
+        FloatTy::F64 => log_reduced_f64(c, e, f, base),
+    }
+}
+
+fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+    let Some((scale, _)) = base.scale else {
+        let q = horner(c, f, &LN_F32);
+        let f2 = c.mul(f, f);
+        let value = c.fma(f2, q, f);
+        return c.fma_k(e, base.two.0, value);
+    };
+    let g = horner(c, f, base.polynomial);
+    let value = if base.two.1 == 0.0 {
+        c.mul(f, g)
+    } else {
+        let rest = c.mul_k(e, base.two.1);
+        c.fma(f, g, rest)
+    };
+    let value = c.fma_k(f, scale, value);
+    add_exponent(c, e, base, value)
+}
+
+fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+    let minus = c.k_sub(-2.0, f);
+    let minus_s = c.div(f, minus);
+    let z = c.mul(minus_s, minus_s);
+    let negated = LN_F64.map(|k| -k);
+    let series = horner(c, z, &negated);
+    let inner = c.fma(z, series, f);
+    match base.scale {
+        None => {
+            let tail = c.fma_k(e, base.two.1, f);
+            let value = c.fma(minus_s, inner, tail);
+            add_exponent(c, e, base, value)
+        }
+        Some((high, low)) => {
+            let tail = c.mul(minus_s, inner);
+            let tail = c.mul_k(tail, high);
+            let tail = c.fma_k(f, low, tail);
+            let tail = if base.two.1 == 0.0 { tail } else { c.fma_k(e, base.two.1, tail) };
+            let value = c.fma_k(f, high, tail);
+            add_exponent(c, e, base, value)
+        }
+    }
+}
+
+/// e log_b 2 + value.
+fn add_exponent<C: Core>(c: &mut C, e: C::F, base: &Base, value: C::F) -> C::F {
+    if base.two.0 == 1.0 { c.add(e, value) } else { c.fma_k(e, base.two.0, value) }
+}
+
+/// The bits of 1, and those of the smallest value that counts as 1 + f with e = 0.
+pub(super) fn split_bits<C: Core>(c: &C) -> (i64, i64) {
+    c.by_type((0x3f80_0000, 0x3f35_04f3), (0x3ff0_0000_0000_0000, 0x3fe6_a09e_667f_3bcd))
+}
+
+/// The exponent of `x` relative to [sqrt(1/2), sqrt 2), still as a field of bits with nothing beside it, from positive bits.
+pub(super) fn exponent_field<C: Core>(c: &mut C, bits: C::I) -> C::I {
+    let (_, low) = split_bits(c);
+    let above = c.iadd_k(bits, -low);
+    let mask = c.by_type(-0x0080_0000, -0x0010_0000_0000_0000);
+    c.iand_k(above, mask)
+}
+
+/// The number whose exponent field is `field`.
+pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
+    match c.ty() {
+        FloatTy::F32 => {
+            let scaled = c.to_float(field);
+            c.mul_k(scaled, 0.5f64.powi(23))
+        }
+        // No conversion from i64 lanes on AVX2: the exponent, made positive, goes into the fraction of 2^52.
+        FloatTy::F64 => {
+            let positive = c.iadd_k(field, 1100 << 52);
+            let low = c.shr_u(positive, 52);
+            let float = c.int(0x4330_0000_0000_0000);
+            let float = c.ior(low, float);
+            let float = c.from_bits(float);
+            c.add_k(float, -(4_503_599_627_370_496.0 + 1100.0))
+        }
+    }
+}
+
+/// Logarithm to any base, with all special values.
+fn log_base<C: Core>(c: &mut C, x: C::F, base: &Base) -> C::F {
+    let (smallest, up, steps) =
+        c.by_type((2f64.powi(-126), 8_388_608.0, 23.0), (2f64.powi(-1022), 4_503_599_627_370_496.0, 52.0));
+    let small = c.lt_k(x, smallest);
+    let scaled = c.mul_k(x, up);
+    let normal = c.select(small, scaled, x);
+    let bits = c.bits(normal);
+    let field = exponent_field(c, bits);
+    let fraction = c.isub(bits, field);
+    let fraction = c.from_bits(fraction);
+    let f = c.add_k(fraction, -1.0);
+    let e = exponent_value(c, field);
+    let back = c.select_kk(small, -steps, 0.0);
+    let e = c.add(e, back);
+    let value = log_reduced(c, e, f, base);
+    special_log(c, x, x, value)
+}
+
+/// `value`, or what a logarithm is where `argument` is not positive and finite: `x` for +inf, -inf for zero, NaN elsewhere.
+pub(super) fn special_log<C: Core>(c: &mut C, argument: C::F, x: C::F, value: C::F) -> C::F {
+    let finite = c.lt_k(argument, f64::INFINITY);
+    let value = c.select(finite, value, x);
+    let zero = c.eq_k(argument, 0.0);
+    let outside = c.select_kk(zero, f64::NEG_INFINITY, f64::NAN);
+    let positive = c.gt_k(argument, 0.0);
+    c.select(positive, value, outside)
+}
+
+/// ln(1 + f) + e ln 2.
+pub(super) fn ln_reduced<C: Core>(c: &mut C, e: C::F, f: C::F) -> C::F {
+    let base = base_e(c);
+    log_reduced(c, e, f, &base)
+}
+
+/// Natural logarithm.
+pub(super) fn log<C: Core>(c: &mut C, x: C::F) -> C::F {
+    let base = base_e(c);
+    log_base(c, x, &base)
+}
+
+/// Logarithm to base 2.
+pub(super) fn log2<C: Core>(c: &mut C, x: C::F) -> C::F {
+    let base = base_2(c);
+    log_base(c, x, &base)
+}
+
+/// Logarithm to base 10.
+pub(super) fn log10<C: Core>(c: &mut C, x: C::F) -> C::F {
+    let base = base_10(c);
+    log_base(c, x, &base)
+}

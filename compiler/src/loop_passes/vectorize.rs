@@ -1,0 +1,645 @@
+//! Lays virtual lanes onto machine vectors: every value with lanes becomes several vectors of the target, every lane loop
+//! a loop over whole steps and one over the rest.
+//!
+//! Needs `lanes` and `expand_math`. Leaves no lane loop; no value has more lanes than a vector of the target. Layout: changes no bit, since
+//! lanes don't meet but in folds, whose tree it keeps.
+//!
+//! *Width.* A loop's vectors have as many lanes as fit its elements: 4 of 32 bits, 2 of 64 bits in 16 bytes; where
+//! both sizes meet in one loop, one lane.
+//!
+//! *Order.* Straight-line code is written out one vector after another, each from its loads to its stores, rather than
+//! one operation for all vectors after another: few values are alive at a time, and the processor's own reordering overlaps the vectors.
+//!
+//! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Carried
+//! variables wait in local memory meanwhile, since the vector in question is only known at the call.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::build::Builder;
+use crate::loops::{
+    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, If, Inst, LoopKind, Stmt, Type,
+    Value,
+};
+use crate::ops::{Prim, Reduction};
+use crate::target::Target;
+use crate::types::SizeExpr;
+
+/// A map loop makes so many vectors of one iteration that its body has about this many instructions.
+const MAP_BODY: usize = 96;
+
+/// Runs the pass.
+pub fn run(func: &mut Func, target: &Target) {
+    for phase in 0..func.phases.len() {
+        let body = std::mem::take(&mut func.phases[phase].body);
+        let width = width(func, &body, target);
+        let mut context = Context { target, width, pieces: 0, values: FxHashMap::default(), lane: None };
+        let mut builder = Builder::new(func);
+        context.stmts(&mut builder, &body);
+        let stmts = builder.stmts;
+        func.phases[phase].body = stmts;
+    }
+}
+
+/// Lanes of a vector for the elements that have lanes in these statements.
+fn width(func: &Func, stmts: &[Stmt], target: &Target) -> u32 {
+    fn visit(func: &Func, stmts: &[Stmt], sizes: &mut FxHashSet<u32>) {
+        for stmt in stmts {
+            let mut note = |value: &Value| {
+                let ty = func.values[*value];
+                if ty.lanes > 1 && ty.elem != Elem::Bool {
+                    sizes.insert(ty.elem.bytes());
+                }
+            };
+            stmt.results(&mut note);
+            stmt.variables(&mut note);
+            for body in stmt.bodies() {
+                visit(func, body, sizes);
+            }
+        }
+    }
+    let mut sizes = FxHashSet::default();
+    visit(func, stmts, &mut sizes);
+    let mut sizes = sizes.into_iter();
+    match (sizes.next(), sizes.next()) {
+        (None, _) => target.lanes(4),
+        (Some(bytes), None) => target.lanes(bytes),
+        (Some(_), Some(_)) => 1,
+    }
+}
+
+/// The lane loop that is being laid out.
+#[derive(Clone)]
+struct Lane {
+    /// Its variable, and every position made from it.
+    derived: FxHashSet<Value>,
+    /// Positions of the vectors, for each value derived from the variable.
+    positions: FxHashMap<Value, Vec<Value>>,
+    /// How many lanes are active in the one vector; `None`: all are, in every vector.
+    active: Option<Value>,
+}
+
+struct Context<'t> {
+    target: &'t Target,
+    /// Lanes of a vector.
+    width: u32,
+    /// Vectors that stand for a value with lanes; 0 outside lane loops: as many as its lanes need.
+    pieces: usize,
+    /// The vectors of a value with lanes, or the one value of one without.
+    values: FxHashMap<Value, Vec<Value>>,
+    lane: Option<Lane>,
+}
+
+impl Context<'_> {
+    fn pieces_of(&self, ty: Type) -> usize {
+        match (ty.lanes, self.pieces) {
+            (1, _) => 1,
+            (lanes, 0) => (lanes / self.width) as usize,
+            (_, pieces) => pieces,
+        }
+    }
+
+    fn vector(&self, ty: Type) -> Type {
+        if ty.lanes == 1 { ty } else { ty.with_lanes(self.width) }
+    }
+
+    /// One vector of a value; one that is the same in every vector stands for all.
+    fn piece(&self, value: Value, piece: usize) -> Value {
+        if let Some(lane) = &self.lane
+            && let Some(positions) = lane.positions.get(&value)
+        {
+            return positions[piece.min(positions.len() - 1)];
+        }
+        match self.values.get(&value) {
+            Some(pieces) => pieces[piece.min(pieces.len() - 1)],
+            // A position or another value without lanes, which keeps its name.
+            None => value,
+        }
+    }
+
+    /// All vectors of a value, written out.
+    fn all(&self, value: Value, ty: Type) -> Vec<Value> {
+        (0..self.pieces_of(ty)).map(|piece| self.piece(value, piece)).collect()
+    }
+
+    fn stmts(&mut self, b: &mut Builder<'_>, stmts: &[Stmt]) {
+        let mut rest = stmts;
+        while !rest.is_empty() {
+            let plain =
+                rest.iter().take_while(|stmt| matches!(stmt, Stmt::Let(..) | Stmt::Store(..))).count();
+            self.straight(b, &rest[..plain]);
+            rest = &rest[plain..];
+            let Some((stmt, after)) = rest.split_first() else { break };
+            match stmt {
+                Stmt::For(node) => self.for_loop(b, node),
+                Stmt::If(node) => self.choice(b, node),
+                Stmt::Let(..) | Stmt::Store(..) | Stmt::Reduce(_) => unreachable!("written out before"),
+            }
+            rest = after;
+        }
+    }
+
+    // ---- straight-line code ----
+
+    /// Statements without inner blocks: what is the same for every vector once, the rest vector by vector.
+    fn straight(&mut self, b: &mut Builder<'_>, stmts: &[Stmt]) {
+        let mut each: Vec<&Stmt> = Vec::new();
+        for stmt in stmts {
+            match stmt {
+                Stmt::Let(value, inst) => {
+                    let ty = b.func.values[*value];
+                    if self.is_shared(*value, inst, ty) {
+                        // What was stored before stays before.
+                        if matches!(inst, Inst::Load(_))
+                            && each.iter().any(|stmt| matches!(stmt, Stmt::Store(..)))
+                        {
+                            self.each(b, &mut each);
+                        }
+                        self.shared(b, *value, inst, ty);
+                    } else if let Inst::Fold(reduction, lanes) = inst {
+                        self.each(b, &mut each);
+                        self.fold(b, *value, *reduction, *lanes);
+                    } else {
+                        each.push(stmt);
+                    }
+                }
+                Stmt::Store(..) => each.push(stmt),
+                Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => unreachable!("not straight-line code"),
+            }
+        }
+        self.each(b, &mut each);
+    }
+
+    /// How many times a statement is written out that has lanes or depends on where they are.
+    fn copies(&self, ty: Type) -> usize {
+        if ty.lanes > 1 { self.pieces_of(ty) } else { self.pieces }
+    }
+
+    /// Whether one value serves all vectors.
+    fn is_shared(&self, value: Value, inst: &Inst, ty: Type) -> bool {
+        match inst {
+            Inst::Const(_) => true,
+            Inst::Splat(arg) => !self.is_derived(*arg),
+            Inst::Fold(..) => false,
+            _ if ty.lanes == 1 => !self.is_derived(value) && !self.uses_derived(inst),
+            Inst::Prim(..) | Inst::Convert(_) | Inst::Bitcast(_) => {
+                let mut shared = self.pieces_of(ty) > 1;
+                inst.operands(&mut |arg| {
+                    shared &= self.values.get(arg).is_some_and(|pieces| pieces.len() == 1)
+                });
+                shared
+            }
+            Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) => false,
+        }
+    }
+
+    fn is_derived(&self, value: Value) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.derived.contains(&value))
+    }
+
+    fn uses_derived(&self, inst: &Inst) -> bool {
+        let mut derived = false;
+        inst.operands(&mut |arg| derived |= self.is_derived(*arg));
+        derived
+    }
+
+    fn shared(&mut self, b: &mut Builder<'_>, value: Value, inst: &Inst, ty: Type) {
+        let mut inst = inst.clone();
+        inst.operands_mut(&mut |arg| *arg = self.piece(*arg, 0));
+        // A vector of one lane is the number itself.
+        let inst = match inst {
+            Inst::Splat(arg) if self.width == 1 => {
+                self.values.insert(value, vec![arg]);
+                return;
+            }
+            inst => inst,
+        };
+        let made = b.push(self.vector(ty), inst);
+        self.values.insert(value, vec![made]);
+    }
+
+    /// Writes the waiting statements out, vector by vector.
+    fn each(&mut self, b: &mut Builder<'_>, waiting: &mut Vec<&Stmt>) {
+        let stmts = std::mem::take(waiting);
+        let copies = |stmt: &&Stmt| match stmt {
+            Stmt::Let(value, inst) if b.func.values[*value].lanes > 1 || self.uses_derived(inst) => {
+                self.copies(b.func.values[*value])
+            }
+            Stmt::Store(_, value) => self.pieces_of(b.func.values[*value]),
+            Stmt::Let(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => 1,
+        };
+        let pieces = stmts.iter().map(copies).max().unwrap_or(0);
+        for piece in 0..pieces {
+            for stmt in &stmts {
+                match stmt {
+                    Stmt::Let(value, inst) => self.instance(b, *value, inst, piece),
+                    Stmt::Store(access, value) => {
+                        if piece >= self.pieces_of(b.func.values[*value]) {
+                            continue;
+                        }
+                        let access = self.access(b, access, piece);
+                        b.stmts.push(Stmt::Store(access, self.piece(*value, piece)));
+                    }
+                    Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => unreachable!("not straight-line code"),
+                }
+            }
+        }
+    }
+
+    fn instance(&mut self, b: &mut Builder<'_>, value: Value, inst: &Inst, piece: usize) {
+        let ty = b.func.values[value];
+        let derived = ty == Type::INDEX && self.uses_derived(inst);
+        if piece >= self.pieces_of(ty) && !derived {
+            return;
+        }
+        let made_inst = match inst {
+            Inst::Load(access) => Inst::Load(self.access(b, access, piece)),
+            inst => {
+                let mut inst = inst.clone();
+                inst.operands_mut(&mut |arg| *arg = self.piece(*arg, piece));
+                inst
+            }
+        };
+        // `position + l` of the only lane is the position.
+        let made_inst = match made_inst {
+            Inst::Iota(arg) if self.width == 1 => Inst::Convert(arg),
+            Inst::Splat(arg) if self.width == 1 => {
+                self.values.entry(value).or_default().push(arg);
+                return;
+            }
+            inst => inst,
+        };
+        let made = b.push(self.vector(ty), made_inst);
+        if derived {
+            let lane = self.lane.as_mut().expect("only lane loops have derived positions");
+            lane.derived.insert(value);
+            lane.positions.entry(value).or_default().push(made);
+        } else {
+            self.values.entry(value).or_default().push(made);
+        }
+    }
+
+    fn access(&mut self, b: &mut Builder<'_>, access: &Access, piece: usize) -> Access {
+        let mut made = access.clone();
+        for index in &mut made.index {
+            *index = self.piece(*index, piece);
+        }
+        let Some(axis) = access.lane_axis else { return made };
+        let on_lanes = self.is_derived(access.index[axis as usize]);
+        if !on_lanes {
+            // Memory of the lanes' own: each vector has its part of it.
+            if piece > 0 {
+                let offset = (piece * self.width as usize) as i64;
+                made.index[axis as usize] = b.with_const(Prim::Add, made.index[axis as usize], offset);
+            }
+        } else if let Some(lane) = &self.lane {
+            made.active = lane.active.filter(|_| self.width > 1);
+        }
+        if self.width == 1 {
+            made.lane_axis = None;
+        }
+        made
+    }
+
+    /// The tree of a fold: first whole vectors, then inside one.
+    fn fold(&mut self, b: &mut Builder<'_>, value: Value, reduction: Reduction, lanes: Value) {
+        let ty = b.func.values[lanes];
+        let mut vectors = self.all(lanes, ty);
+        while vectors.len() > 1 {
+            let half = vectors.len() / 2;
+            for low in 0..half {
+                vectors[low] = b.combine(reduction, vectors[low + half], vectors[low]);
+            }
+            vectors.truncate(half);
+        }
+        let folded = match self.width {
+            1 => vectors[0],
+            _ => b.push(ty.with_lanes(1), Inst::Fold(reduction, vectors[0])),
+        };
+        self.values.insert(value, vec![folded]);
+    }
+
+    // ---- blocks ----
+
+    /// A block in a scope of its own.
+    fn block(&mut self, b: &mut Builder<'_>, block: &Block) -> Block {
+        let outside = (self.values.clone(), self.lane.clone());
+        let (stmts, yields) = b.nested(|b| {
+            self.stmts(b, &block.stmts);
+            let yields = block.yields.iter().flat_map(|&value| self.all(value, b.func.values[value]));
+            yields.collect::<Vec<_>>()
+        });
+        (self.values, self.lane) = outside;
+        Block { stmts, yields }
+    }
+
+    /// New values for all vectors of a value.
+    fn fresh(&mut self, b: &mut Builder<'_>, value: Value) -> Vec<Value> {
+        let ty = b.func.values[value];
+        let vectors: Vec<Value> = (0..self.pieces_of(ty)).map(|_| b.func.value(self.vector(ty))).collect();
+        self.values.insert(value, vectors.clone());
+        vectors
+    }
+
+    fn choice(&mut self, b: &mut Builder<'_>, node: &If) {
+        let cond = self.piece(node.cond, 0);
+        let then = self.block(b, &node.then);
+        let otherwise = self.block(b, &node.otherwise);
+        let results = node.results.iter().flat_map(|&value| self.fresh(b, value)).collect();
+        b.stmts.push(Stmt::If(Box::new(If { cond, then, otherwise, results })));
+    }
+
+    fn for_loop(&mut self, b: &mut Builder<'_>, node: &For) {
+        match node.kind {
+            LoopKind::Seq => self.seq_loop(b, node),
+            LoopKind::Lanes(lanes) => self.lane_loop(b, node, lanes),
+        }
+    }
+
+    fn carries(&mut self, b: &mut Builder<'_>, carry: &[Carry]) -> Vec<Carry> {
+        let mut carries = Vec::new();
+        for carry in carry {
+            let inits = self.all(carry.init, b.func.values[carry.init]);
+            let vars = self.fresh(b, carry.var);
+            let results = self.fresh(b, carry.result);
+            let each = vars.iter().zip(&inits).zip(&results);
+            carries.extend(each.map(|((&var, &init), &result)| Carry { var, init, result }));
+        }
+        carries
+    }
+
+    fn seq_loop(&mut self, b: &mut Builder<'_>, node: &For) {
+        let (lo, hi) = (self.piece(node.lo, 0), self.piece(node.hi, 0));
+        let carry = self.carries(b, &node.carry);
+        let var = self.fresh(b, node.var)[0];
+        let body = self.block(b, &node.body);
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi,
+            step: node.step,
+            kind: LoopKind::Seq,
+            carry,
+            body,
+        })));
+    }
+
+    // ---- lane loops ----
+
+    fn lane_loop(&mut self, b: &mut Builder<'_>, node: &For, lanes: u32) {
+        assert!(self.lane.is_none(), "lane loops don't nest");
+        let outside = (self.pieces, self.width);
+        self.width = width(b.func, &node.body.stmts, self.target).min(lanes);
+        if !node.carry.is_empty() {
+            // The lanes' meaning reaches beyond the loop: the vectors must be those outside.
+            self.width = outside.1;
+            self.pieces = (lanes / self.width) as usize;
+        } else {
+            self.pieces = self.map_pieces(&node.body.stmts, lanes);
+        }
+        let (lo, hi) = (self.piece(node.lo, 0), self.piece(node.hi, 0));
+        let step = self.width as i64 * self.pieces as i64;
+        let places = b.on_index(Prim::Sub, hi, lo);
+        // An empty range may be given with `hi` below `lo`; then nothing runs.
+        let zero = b.index(0);
+        let places = b.on_index(Prim::SelMax, places, zero);
+        let whole = b.with_const(Prim::IAnd, places, -step);
+        let middle = b.on_index(Prim::Add, lo, whole);
+
+        let carry = self.carries(b, &node.carry);
+        let body = self.lane_body(b, node, node.var, self.pieces, None);
+        let var = body.1;
+        let results: Vec<Value> = carry.iter().map(|carry| carry.result).collect();
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi: middle,
+            step,
+            kind: LoopKind::Seq,
+            carry,
+            body: body.0,
+        })));
+
+        let end = b.on_index(Prim::Add, lo, places);
+        let rest = b.on_index(Prim::Sub, end, middle);
+        let left = b.compare(Prim::Gt, rest, zero);
+        if node.carry.is_empty() {
+            b.choose(
+                left,
+                |b| {
+                    self.rest(b, node, middle, end);
+                    Vec::new()
+                },
+                |_| Vec::new(),
+            );
+        } else {
+            let merged =
+                b.choose(left, |b| self.carried_rest(b, node, &results, middle, end), |_| results.clone());
+            let mut merged = merged.into_iter();
+            for carry in &node.carry {
+                let pieces = self.pieces_of(b.func.values[carry.result]);
+                self.values.insert(carry.result, merged.by_ref().take(pieces).collect());
+            }
+        }
+        (self.pieces, self.width) = outside;
+    }
+
+    /// How many vectors one iteration of a map loop takes.
+    fn map_pieces(&self, stmts: &[Stmt], lanes: u32) -> usize {
+        fn count(stmts: &[Stmt]) -> usize {
+            let inside = |stmt: &Stmt| stmt.bodies().iter().map(|body| count(body)).sum::<usize>();
+            stmts
+                .iter()
+                .map(|stmt| usize::from(!matches!(stmt, Stmt::Let(_, Inst::Const(_)))) + inside(stmt))
+                .sum()
+        }
+        let nested = stmts.iter().any(|stmt| matches!(stmt, Stmt::For(_)));
+        // A loop inside walks memory across the vectors: the more of them, the more of each line is used at once.
+        let budget = if nested { 8 * MAP_BODY } else { MAP_BODY };
+        let most = (lanes / self.width).min(8) as usize;
+        let wanted = (budget / count(stmts).max(1)).clamp(1, most);
+        // A power of two below.
+        1 << wanted.ilog2()
+    }
+
+    /// The body for `pieces` vectors from the loop variable on; returns it and the variable.
+    fn lane_body(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        old: Value,
+        pieces: usize,
+        active: Option<Value>,
+    ) -> (Block, Value) {
+        let outside = (self.values.clone(), self.pieces);
+        self.pieces = pieces;
+        let var = b.func.value(Type::INDEX);
+        let (stmts, yields) = b.nested(|b| {
+            let mut positions = vec![var];
+            for piece in 1..pieces {
+                positions.push(b.with_const(Prim::Add, var, piece as i64 * i64::from(self.width)));
+            }
+            let derived = FxHashSet::from_iter([old]);
+            let positions = FxHashMap::from_iter([(old, positions)]);
+            self.lane = Some(Lane { derived, positions, active });
+            self.derive(&node.body.stmts);
+            self.stmts(b, &node.body.stmts);
+            let yields = node.body.yields.iter().flat_map(|&value| self.all(value, b.func.values[value]));
+            yields.collect::<Vec<_>>()
+        });
+        self.lane = None;
+        (self.values, self.pieces) = outside;
+        (Block { stmts, yields }, var)
+    }
+
+    /// Notes every position that is made from the loop variable.
+    fn derive(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            if let Stmt::Let(value, inst) = stmt
+                && !matches!(inst, Inst::Load(_) | Inst::Iota(_))
+                && self.uses_derived(inst)
+            {
+                self.lane.as_mut().expect("in a lane loop").derived.insert(*value);
+            }
+            for body in stmt.bodies() {
+                self.derive(body);
+            }
+        }
+    }
+
+    /// The places `middle..end` of a loop that carries nothing.
+    fn rest(&mut self, b: &mut Builder<'_>, node: &For, middle: Value, end: Value) {
+        let active_value = b.func.value(Type::INDEX);
+        let (mut body, var) = self.lane_body(b, node, node.var, 1, Some(active_value));
+        self.define_active(b, &mut body, var, end, active_value);
+        let step = i64::from(self.width);
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo: middle,
+            hi: end,
+            step,
+            kind: LoopKind::Seq,
+            carry: Vec::new(),
+            body,
+        })));
+    }
+
+    /// Puts `active = min(width, end - var)` at the head of a body.
+    fn define_active(&self, b: &mut Builder<'_>, body: &mut Block, var: Value, end: Value, active: Value) {
+        let (mut head, ()) = b.nested(|b| {
+            let left = b.on_index(Prim::Sub, end, var);
+            let width = b.index(i64::from(self.width));
+            b.stmts.push(Stmt::Let(active, Inst::Prim(Prim::SelMin, vec![left, width])));
+        });
+        head.append(&mut body.stmts);
+        body.stmts = head;
+    }
+
+    /// The places `middle..end` of a loop that carries variables, whose vectors are `held` so far.
+    fn carried_rest(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        held: &[Value],
+        middle: Value,
+        end: Value,
+    ) -> Vec<Value> {
+        let width = i64::from(self.width);
+        let pieces = self.pieces;
+        let memory: Vec<Buffer> = node.carry.iter().map(|carry| self.waiting(b, carry.var)).collect();
+        let at = |b: &mut Builder<'_>, buffer: Buffer, lane: Value| {
+            let lanes = b.func.values[held[0]].lanes;
+            Access { buffer, index: vec![lane], lane_axis: (lanes > 1).then_some(0), active: None }
+        };
+        for (carry, &buffer) in memory.iter().enumerate() {
+            for piece in 0..pieces {
+                let lane = b.index(piece as i64 * width);
+                let access = at(b, buffer, lane);
+                b.stmts.push(Stmt::Store(access, held[carry * pieces + piece]));
+            }
+        }
+        let active = b.func.value(Type::INDEX);
+        let old: Vec<Value> =
+            node.carry.iter().map(|carry| b.func.value(self.vector(b.func.values[carry.var]))).collect();
+        let outside = self.values.clone();
+        for (carry, &value) in node.carry.iter().zip(&old) {
+            self.values.insert(carry.var, vec![value]);
+        }
+        let (mut body, var) = self.lane_body(b, node, node.var, 1, Some(active));
+        self.values = outside;
+        // Before the body, the vector's variables are fetched; after it they are put back, where their lanes are active.
+        let (mut head, lane) = b.nested(|b| {
+            let lane = b.on_index(Prim::Sub, var, middle);
+            for (&value, &buffer) in old.iter().zip(&memory) {
+                let access = at(b, buffer, lane);
+                b.stmts.push(Stmt::Let(value, Inst::Load(access)));
+            }
+            lane
+        });
+        let yields = std::mem::take(&mut body.yields);
+        let (mut tail, ()) = b.nested(|b| {
+            let mask = self.active_mask(b, active, b.func.values[old[0]].elem);
+            for ((&value, &buffer), &next) in old.iter().zip(&memory).zip(&yields) {
+                let next = match mask {
+                    Some(mask) => b.select(mask, next, value),
+                    None => next,
+                };
+                let access = at(b, buffer, lane);
+                b.stmts.push(Stmt::Store(access, next));
+            }
+        });
+        head.append(&mut body.stmts);
+        head.append(&mut tail);
+        body.stmts = head;
+        self.define_active(b, &mut body, var, end, active);
+        let step = width;
+        b.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo: middle,
+            hi: end,
+            step,
+            kind: LoopKind::Seq,
+            carry: Vec::new(),
+            body,
+        })));
+        let mut merged = Vec::new();
+        for (carry, &buffer) in memory.iter().enumerate() {
+            for piece in 0..pieces {
+                let lane = b.index(piece as i64 * width);
+                let access = at(b, buffer, lane);
+                let ty = b.func.values[held[carry * pieces + piece]];
+                merged.push(b.push(ty, Inst::Load(access)));
+            }
+        }
+        merged
+    }
+
+    /// The lanes below `active`; `None` where a vector has one lane, which is always active.
+    fn active_mask(&self, b: &mut Builder<'_>, active: Value, elem: Elem) -> Option<Value> {
+        if self.width == 1 {
+            return None;
+        }
+        let zero = b.index(0);
+        // Compared in the width of the elements, as masks are.
+        let elem = if elem.bytes() == 8 { Elem::F64 } else { Elem::I32 };
+        let ty = Type { elem, lanes: self.width };
+        let lane = b.push(ty, Inst::Iota(zero));
+        let count = b.push(Type::scalar(elem), Inst::Convert(active));
+        let count = b.push(ty, Inst::Splat(count));
+        Some(b.compare(Prim::Lt, lane, count))
+    }
+
+    /// Local memory for all lanes of a carried variable.
+    fn waiting(&self, b: &mut Builder<'_>, value: Value) -> Buffer {
+        let ty = b.func.values[value];
+        let lanes = self.pieces as i64 * i64::from(self.width);
+        let axes = vec![SizeExpr::Const(lanes)];
+        let name = format!("carried{}", b.func.buffers.len());
+        b.func.buffers.push(BufferDecl {
+            name,
+            kind: BufferKind::Local,
+            elem: ty.elem,
+            axes,
+            groups: Vec::new(),
+        })
+    }
+}
