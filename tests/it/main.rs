@@ -3,5 +3,6 @@
 mod diagnostics;
 mod graph;
 mod loops;
+mod passes;
 mod roundtrip;
 mod syntax;
