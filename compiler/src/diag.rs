@@ -564,12 +564,122 @@ pub mod codes {
         /// An argument without a name follows one with a name.
         ARGUMENT_ORDER = "E0119";
 
+        /// A value that is not known.
+        UNKNOWN_NAME = "E0201";
+        /// A function that is not known.
+        UNKNOWN_FUNCTION = "E0202";
+        /// A dimension that is not known.
+        UNKNOWN_DIM = "E0203";
+        /// A dtype that is not known.
+        UNKNOWN_DTYPE = "E0204";
+        /// A kernel that is not known.
+        UNKNOWN_KERNEL = "E0205";
+        /// A tuple has no such field.
+        UNKNOWN_FIELD = "E0206";
+        /// A function has no such parameter.
+        UNKNOWN_ARGUMENT = "E0207";
+        /// Two items have the same name.
+        DUPLICATE_ITEM = "E0208";
+        /// Two parameters, or two results, have the same name.
+        DUPLICATE_PARAM = "E0209";
+        /// Two fields of a tuple have the same name.
+        DUPLICATE_FIELD = "E0210";
+        /// An argument is given twice.
+        DUPLICATE_ARGUMENT = "E0211";
+        /// A function uses a dimension that is not in its brackets.
+        FN_DIM = "E0212";
+        /// A kernel is called.
+        KERNEL_CALL = "E0213";
+        /// The name of a dimension is needed.
+        NOT_A_DIM = "E0214";
+        /// A function needs dimensions in brackets, or takes none.
+        BRACKETS = "E0215";
+
+        /// A value does not have the dimension.
+        NOT_ITS_DIM = "E0301";
+        /// The body has a dimension that the result lacks.
+        RESULT_LACKS_DIM = "E0302";
+        /// The result has a dimension that the body lacks.
+        RESULT_EXTRA_DIM = "E0303";
+        /// A size does not follow from the arguments.
+        UNKNOWN_SIZE = "E0304";
+        /// One dimension has two sizes.
+        SIZE_CONFLICT = "E0305";
+        /// A dimension stands twice where it may stand once.
+        REPEATED_DIM = "E0306";
+        /// This can't be a size.
+        BAD_SIZE = "E0307";
+        /// A size is made of itself.
+        SIZE_CYCLE = "E0308";
+        /// A constant position lies outside of its dimension.
+        POSITION = "E0309";
+        /// A dimension of fixed size is needed.
+        NOT_FIXED = "E0310";
+        /// A stack has not as many values as its dimension positions.
+        STACK_COUNT = "E0311";
+        /// A value has the dimension already.
+        DIM_PRESENT = "E0312";
+        /// The wrong number of dimensions in brackets.
+        DIM_COUNT = "E0313";
+        /// `..` stands where it can't.
+        REST_PLACE = "E0314";
+        /// One dimension is needed, and a list is given.
+        DIM_LIST = "E0315";
+
+        /// Numbers are needed, and conditions are given.
+        BOOL_OPERAND = "E0401";
+        /// A condition is needed.
+        NOT_A_CONDITION = "E0402";
+        /// The body's dtype is not the result's.
+        RESULT_TYPE = "E0403";
+        /// The wrong number of arguments.
+        ARGUMENT_COUNT = "E0404";
+        /// An argument is missing.
+        MISSING_ARGUMENT = "E0405";
+        /// A tuple stands where a value is needed.
+        TUPLE = "E0406";
+        /// A field is taken of what is not a tuple.
+        FIELD_OF_VALUE = "E0407";
+        /// The default of a parameter does not fit it.
+        BAD_DEFAULT = "E0408";
+        /// A number must be known while compiling.
+        NOT_CONSTANT = "E0409";
+        /// An integer is too large.
+        INTEGER_OVERFLOW = "E0410";
+        /// Values that must have one type have none in common.
+        BRANCHES = "E0411";
+
+        /// A function or a constant is made of itself.
+        RECURSION = "E0501";
+        /// The body and the declared results don't agree in their names.
+        RESULT_FIELDS = "E0502";
+
         /// The file is too long.
         FILE_TOO_LONG = "E0601";
         /// Nested too deeply.
         TOO_DEEP = "E0602";
         /// A number is too large to be represented.
         NUMBER_TOO_LARGE = "E0603";
+        /// A kernel is too large with all functions inlined.
+        TOO_LARGE = "E0604";
+        /// A kernel has too many dimensions.
+        TOO_MANY_DIMS = "E0605";
+        /// A kernel is too large with its fixed-size dimensions unrolled.
+        UNROLLED_TOO_LARGE = "E0606";
+        /// Expressions nest too deeply with all functions inlined.
+        NESTED_TOO_DEEP = "E0607";
+        /// Too many parameters.
+        TOO_MANY_PARAMS = "E0608";
+
+        /// Part of the language that is not supported yet.
+        NOT_YET = "E0701";
+
+        /// A value is never used.
+        UNUSED_LET = "W0001";
+        /// A parameter is never used.
+        UNUSED_PARAM = "W0002";
+        /// A default is rounded to f32 and used in f64.
+        INEXACT_DEFAULT = "W0003";
     }
 }
 

@@ -9,6 +9,7 @@ pub mod loop_passes;
 pub mod loops;
 pub mod lower;
 pub mod ops;
+pub mod schedule;
 pub mod syntax;
 pub mod target;
 pub mod types;

@@ -1,7 +1,7 @@
 //! From the graph and its regions to the loop IR: the only stage that sees both.
 //!
-//! Needs a verified graph, the [`Regions`] that `fuse` made of it, and nothing else: what it leaves is exact in order and
-//! rounding and has seen no target. Reductions are [`loops::Reduce`] statements, elementary functions are single instructions; the
+//! Needs a verified graph, the [`Regions`] that `fuse` made of it, and their [`Schedule`]. What it leaves is exact in order and
+//! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`loops::Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
 use rustc_hash::FxHashMap;
@@ -14,6 +14,7 @@ use crate::loops::{
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
 use crate::ops::Prim;
+use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
@@ -23,10 +24,13 @@ pub const MAP_LANES: u32 = 32;
 const LANE_GRAIN: i64 = 256;
 
 /// Lowers one kernel.
-pub fn lower(graph: &Graph, regions: &Regions) -> Func {
+pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
     let mut lower = Lower {
         graph,
         regions,
+        schedule,
+        next_region: 0,
+        unroll: schedule.parallel.map_or(1, |plan| plan.unroll),
         parts: result_parts(graph),
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
@@ -82,6 +86,11 @@ enum Axis {
 struct Lower<'g> {
     graph: &'g Graph,
     regions: &'g Regions,
+    schedule: &'g Schedule,
+    /// How many regions are lowered.
+    next_region: usize,
+    /// Vectors in one iteration of the next lane loop.
+    unroll: u32,
     parts: Vec<Vec<(Vec<(DimId, u32)>, NodeId)>>,
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
@@ -133,6 +142,7 @@ impl Lower<'_> {
         let (lo, hi) = (self.func.value(Type::INDEX), self.func.value(Type::INDEX));
         let regions = self.regions;
         self.steps(&regions.prologue);
+        self.unroll = self.schedule.parallel.map_or(1, |plan| plan.unroll);
         let (units, lane) = match regions.parallel.split_last() {
             Some((&last, rest)) if regions.lanes => (rest.to_vec(), Some(last)),
             _ => (regions.parallel.clone(), None),
@@ -194,7 +204,16 @@ impl Lower<'_> {
         let stmts = self.nested(|lower| body(lower, var));
         let body = Block { stmts, yields: Vec::new() };
         let carry = Vec::new();
-        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: 1, kind: LoopKind::Seq, carry, body })));
+        self.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi,
+            step: 1,
+            kind: LoopKind::Seq,
+            unroll: 1,
+            carry,
+            body,
+        })));
     }
 
     fn lane_loop(
@@ -212,7 +231,16 @@ impl Lower<'_> {
         });
         let body = Block { stmts, yields: Vec::new() };
         let (kind, carry) = (LoopKind::Lanes(lanes), Vec::new());
-        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: i64::from(lanes), kind, carry, body })));
+        self.stmts.push(Stmt::For(Box::new(For {
+            var,
+            lo,
+            hi,
+            step: i64::from(lanes),
+            kind,
+            unroll: self.unroll,
+            carry,
+            body,
+        })));
     }
 
     fn enter_lanes(&mut self, groups: Vec<Group>, lanes: u32, var: Value) {
@@ -251,6 +279,8 @@ impl Lower<'_> {
 
     fn region(&mut self, region: &Region) {
         let outside = self.scope.lanes.is_some();
+        self.unroll = self.schedule.regions[self.next_region].unroll;
+        self.next_region += 1;
         match &region.kind {
             RegionKind::Map => self.loops(&region.kept, !outside, &mut |lower| {
                 lower.compute(&region.nodes);

@@ -111,7 +111,7 @@ impl<'f> Builder<'f> {
         let carry = vars.iter().zip(init).zip(&results);
         let carry = carry.map(|((&var, &init), &result)| Carry { var, init, result }).collect();
         let body = Block { stmts, yields };
-        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, carry, body })));
+        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll: 1, carry, body })));
         results
     }
 

@@ -24,9 +24,6 @@ use crate::ops::{Prim, Reduction};
 use crate::target::Target;
 use crate::types::SizeExpr;
 
-/// A map loop makes so many vectors of one iteration that its body has about this many instructions.
-const MAP_BODY: usize = 96;
-
 /// Runs the pass.
 pub fn run(func: &mut Func, target: &Target) {
     for phase in 0..func.phases.len() {
@@ -378,6 +375,7 @@ impl Context<'_> {
             hi,
             step: node.step,
             kind: LoopKind::Seq,
+            unroll: 1,
             carry,
             body,
         })));
@@ -394,7 +392,7 @@ impl Context<'_> {
             self.width = outside.1;
             self.pieces = (lanes / self.width) as usize;
         } else {
-            self.pieces = self.map_pieces(&node.body.stmts, lanes);
+            self.pieces = node.unroll.clamp(1, lanes / self.width) as usize;
         }
         let (lo, hi) = (self.piece(node.lo, 0), self.piece(node.hi, 0));
         let step = self.width as i64 * self.pieces as i64;
@@ -415,6 +413,7 @@ impl Context<'_> {
             hi: middle,
             step,
             kind: LoopKind::Seq,
+            unroll: 1,
             carry,
             body: body.0,
         })));
@@ -441,24 +440,6 @@ impl Context<'_> {
             }
         }
         (self.pieces, self.width) = outside;
-    }
-
-    /// How many vectors one iteration of a map loop takes.
-    fn map_pieces(&self, stmts: &[Stmt], lanes: u32) -> usize {
-        fn count(stmts: &[Stmt]) -> usize {
-            let inside = |stmt: &Stmt| stmt.bodies().iter().map(|body| count(body)).sum::<usize>();
-            stmts
-                .iter()
-                .map(|stmt| usize::from(!matches!(stmt, Stmt::Let(_, Inst::Const(_)))) + inside(stmt))
-                .sum()
-        }
-        let nested = stmts.iter().any(|stmt| matches!(stmt, Stmt::For(_)));
-        // A loop inside walks memory across the vectors: the more of them, the more of each line is used at once.
-        let budget = if nested { 8 * MAP_BODY } else { MAP_BODY };
-        let most = (lanes / self.width).min(8) as usize;
-        let wanted = (budget / count(stmts).max(1)).clamp(1, most);
-        // A power of two below.
-        1 << wanted.ilog2()
     }
 
     /// The body for `pieces` vectors from the loop variable on; returns it and the variable.
@@ -518,6 +499,7 @@ impl Context<'_> {
             hi: end,
             step,
             kind: LoopKind::Seq,
+            unroll: 1,
             carry: Vec::new(),
             body,
         })));
@@ -598,6 +580,7 @@ impl Context<'_> {
             hi: end,
             step,
             kind: LoopKind::Seq,
+            unroll: 1,
             carry: Vec::new(),
             body,
         })));

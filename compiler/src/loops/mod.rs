@@ -359,6 +359,9 @@ pub struct For {
     pub step: i64,
     /// What its lanes mean.
     pub kind: LoopKind,
+    /// Machine vectors that one iteration should take, for a lane loop that carries nothing; a power of two. A wish
+    /// of the schedule, without meaning.
+    pub unroll: u32,
     /// What is handed from one iteration to the next.
     pub carry: Vec<Carry>,
     /// Its body; yields the next values of the carried variables.

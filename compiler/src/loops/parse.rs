@@ -561,6 +561,7 @@ impl<'t> Parser<'t> {
         row.expect("step")?;
         let step = row.int("a step")?;
         let kind = if row.eat("lanes") { LoopKind::Lanes(lanes(row)?) } else { LoopKind::Seq };
+        let unroll = if row.eat("unroll") { lanes(row)? } else { 1 };
         let mut carry = Vec::new();
         if row.eat("carry") {
             carry = row.list(|row| {
@@ -575,7 +576,7 @@ impl<'t> Parser<'t> {
         }
         row.end()?;
         let body = self.block(depth + 1)?;
-        Ok(Stmt::For(Box::new(For { var, lo, hi, step, kind, carry, body })))
+        Ok(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll, carry, body })))
     }
 
     fn choice(&mut self, depth: usize, row: &mut Cursor<'t>) -> Parsed<Stmt> {

@@ -206,10 +206,13 @@ impl Printer<'_> {
     }
 
     fn for_loop(&mut self, depth: usize, number: usize, node: &For) {
-        let For { var, lo, hi, step, kind, carry, body } = node;
+        let For { var, lo, hi, step, kind, unroll, carry, body } = node;
         let mut line = format!("for {var} in {lo}..{hi} step {step}");
         if let LoopKind::Lanes(lanes) = kind {
             let _ = write!(line, " lanes {lanes}");
+        }
+        if *unroll != 1 {
+            let _ = write!(line, " unroll {unroll}");
         }
         for (place, carry) in carry.iter().enumerate() {
             let before = if place == 0 { " carry " } else { ", " };

@@ -1,0 +1,267 @@
+//! The order of the compiler: from source text to machine code, one call after another.
+//!
+//! Uses every stage; no stage uses it. What a stage makes is shown to an [`Observer`] as text, which is the one seam for `actc
+//! dump`, for timing and for the snapshot tests.
+
+use std::fmt::Display;
+
+use act_runtime::abi::{Abi, DimDecl, ParamDecl, ParamKind, Signature};
+
+use crate::backend::{self, BackendError, MachineCode};
+use crate::diag::{Diagnostics, FileId, Sources};
+use crate::graph::{Decl, Graph, regions};
+use crate::loops::{self, Func, Verified};
+use crate::sema;
+use crate::target::Target;
+use crate::{graph, graph_passes, loop_passes, lower, schedule, syntax};
+
+/// What may be chosen from outside.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The machine to compile for.
+    pub target: Target,
+    /// Sizes of dimension parameters, instead of their defaults.
+    pub dims: Vec<(String, i64)>,
+    /// Only the kernel of that name.
+    pub kernel: Option<String>,
+    /// How many threads a call may use.
+    pub threads: usize,
+    /// Verify the IR after every pass. Always on in debug builds.
+    pub verify: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { target: Target::host(), dims: Vec::new(), kernel: None, threads: 1, verify: cfg!(debug_assertions) }
+    }
+}
+
+/// A stage whose outcome can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// The syntax tree.
+    Ast,
+    /// The graph as `sema` made it.
+    Graph,
+    /// The graph after its passes.
+    Optimized,
+    /// The loop nests.
+    Regions,
+    /// How the loop nests are run.
+    Schedule,
+    /// The loop IR as lowered.
+    Lowered,
+    /// The loop IR after the numeric passes.
+    Numeric,
+    /// The loop IR after all passes.
+    Loops,
+    /// Cranelift's IR.
+    Clif,
+    /// Machine code.
+    Asm,
+}
+
+impl Stage {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Ast => "ast",
+            Stage::Graph => "graph",
+            Stage::Optimized => "optimized",
+            Stage::Regions => "regions",
+            Stage::Schedule => "schedule",
+            Stage::Lowered => "lowered",
+            Stage::Numeric => "numeric",
+            Stage::Loops => "loops",
+            Stage::Clif => "clif",
+            Stage::Asm => "asm",
+        }
+    }
+}
+
+/// Is shown what the stages make. The texts are only made if they are asked for (by `to_string`).
+pub trait Observer {
+    /// A stage is done. `kernel` is empty for the stages of a whole file.
+    fn stage(&mut self, stage: Stage, kernel: &str, text: &dyn Display) {
+        let _ = (stage, kernel, text);
+    }
+
+    /// A pass over one of the IRs is done.
+    fn pass(&mut self, name: &'static str, kernel: &str, text: &dyn Display) {
+        let _ = (name, kernel, text);
+    }
+
+    /// The graph of a kernel, after its passes.
+    fn graph(&mut self, graph: &Graph) {
+        let _ = graph;
+    }
+
+    /// The loop IR of a kernel before the layout passes and after them.
+    fn funcs(&mut self, numeric: &Func, layout: &Verified) {
+        let _ = (numeric, layout);
+    }
+}
+
+/// Looks at nothing.
+pub struct Blind;
+
+impl Observer for Blind {}
+
+/// Why a text does not become code.
+#[derive(Debug)]
+pub enum CompileError {
+    /// Mistakes in the text.
+    Text(Diagnostics),
+    /// The target can't be served.
+    Target(BackendError),
+}
+
+impl From<Diagnostics> for CompileError {
+    fn from(diagnostics: Diagnostics) -> CompileError {
+        CompileError::Text(diagnostics)
+    }
+}
+
+impl From<BackendError> for CompileError {
+    fn from(error: BackendError) -> CompileError {
+        CompileError::Target(error)
+    }
+}
+
+/// One kernel as machine code.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// Its code, one for each variant.
+    pub variants: Vec<MachineCode>,
+}
+
+impl Compiled {
+    /// What the code expects of its caller.
+    pub fn abi(&self) -> Abi {
+        Abi { variants: self.variants.iter().map(|code| code.variant.clone()).collect() }
+    }
+}
+
+/// Parses and checks a file: its kernels as graphs, and what there is to warn of.
+pub fn front(sources: &Sources, file: FileId, options: &Options, watch: &mut dyn Observer) -> Result<sema::Lowered, Diagnostics> {
+    let text = sources.get(file).map_or("", |source| source.text.as_str());
+    let tree = syntax::parse(text, file)?;
+    watch.stage(Stage::Ast, "", &Lazy(|| syntax::ast::dump(&tree)));
+    let chosen = sema::Options { dims: options.dims.clone() };
+    match &options.kernel {
+        Some(name) => sema::lower_kernel(&tree, sources, name, &chosen),
+        None => sema::lower(&tree, sources, &chosen),
+    }
+}
+
+/// Compiles every kernel of a file. The order of the compiler is the order of this function and of [`compile_graph`].
+pub fn compile(
+    sources: &Sources,
+    file: FileId,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<(Vec<Compiled>, Diagnostics), CompileError> {
+    let lowered = front(sources, file, options, watch)?;
+    let mut kernels = Vec::new();
+    for graph in lowered.graphs {
+        kernels.push(compile_graph(graph, options, watch)?);
+    }
+    Ok((kernels, lowered.warnings))
+}
+
+/// Compiles one kernel.
+pub fn compile_graph(mut graph: Graph, options: &Options, watch: &mut dyn Observer) -> Result<Compiled, BackendError> {
+    let signature = signature(&graph);
+    let kernel = graph.name.clone();
+    watch.stage(Stage::Graph, &kernel, &graph);
+    check_graph(options, "sema", &graph);
+    for pass in graph_passes::PASSES {
+        (pass.run)(&mut graph);
+        check_graph(options, pass.name, &graph);
+        watch.pass(pass.name, &kernel, &graph);
+    }
+    watch.stage(Stage::Optimized, &kernel, &graph);
+    watch.graph(&graph);
+
+    let regions = graph_passes::fuse(&graph);
+    if options.verify && let Err(error) = regions::verify(&graph, &regions) {
+        panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
+    }
+    watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
+    let plan = schedule::plan(&graph, &regions, &options.target);
+    watch.stage(Stage::Schedule, &kernel, &plan.display(&graph, &regions));
+
+    let mut func = lower::lower(&graph, &regions, &plan);
+    check_func(options, "lower", &func);
+    watch.stage(Stage::Lowered, &kernel, &func);
+    for pass in loop_passes::NUMERIC {
+        (pass.run)(&mut func);
+        check_func(options, pass.name, &func);
+        watch.pass(pass.name, &kernel, &func);
+    }
+    watch.stage(Stage::Numeric, &kernel, &func);
+    let numeric = func.clone();
+    for pass in loop_passes::LAYOUT {
+        (pass.run)(&mut func, &options.target);
+        check_func(options, pass.name, &func);
+        watch.pass(pass.name, &kernel, &func);
+    }
+    let func = loops::finish(func);
+    watch.stage(Stage::Loops, &kernel, func.func());
+    watch.funcs(&numeric, &func);
+
+    let code = backend::select(&func, &options.target)?;
+    watch.stage(Stage::Clif, &kernel, &code);
+    let code = backend::encode(code)?;
+    watch.stage(Stage::Asm, &kernel, &Lazy(|| format!("{} bytes", code.functions.len())));
+    Ok(Compiled { signature, variants: vec![code] })
+}
+
+/// A graph that a pass broke is our mistake.
+fn check_graph(options: &Options, after: &str, graph: &Graph) {
+    if options.verify && let Err(report) = graph::verify(graph) {
+        panic!("{after} left a broken graph:\n{report}");
+    }
+}
+
+/// The same for the loop IR.
+fn check_func(options: &Options, after: &str, func: &Func) {
+    if options.verify && let Err(report) = loops::verify(func) {
+        panic!("{after} left a broken function:\n{report}");
+    }
+}
+
+/// What a kernel takes and gives, from its graph.
+pub fn signature(graph: &Graph) -> Signature {
+    let dims = graph.dims.values().map(|dim| DimDecl { name: dim.name.clone(), kind: dim.kind.clone() });
+    let param = |decl: &Decl, result: bool| {
+        let axes = decl.axes.as_ref().map(|axes| {
+            axes.iter().map(|axis| axis.iter().map(|dim| dim.as_u32()).collect()).collect::<Vec<Vec<u32>>>()
+        });
+        let kind = match axes {
+            Some(axes) => ParamKind::Array { axes, default: decl.default },
+            None if result => ParamKind::Array { axes: Vec::new(), default: None },
+            None => ParamKind::Scalar { default: decl.default },
+        };
+        ParamDecl { name: decl.name.clone(), dtype: decl.dtype, kind, doc: decl.doc.clone() }
+    };
+    Signature {
+        name: graph.name.clone(),
+        doc: graph.doc.clone(),
+        dims: dims.collect(),
+        params: graph.params.iter().map(|decl| param(decl, false)).collect(),
+        results: graph.results.iter().map(|(decl, _)| param(decl, true)).collect(),
+        dim_params: graph.dim_params.clone(),
+    }
+}
+
+/// A text that is made when it is asked for.
+struct Lazy<F>(F);
+
+impl<F: Fn() -> String> Display for Lazy<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&(self.0)())
+    }
+}

@@ -1,0 +1,121 @@
+//! The functions that the language itself has, by the names under which the text calls them. Everything else is in the
+//! prelude.
+
+use crate::ops::{Class, Prim, Reduction};
+use crate::types::DType;
+
+/// A built-in function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Builtin {
+    /// A function of numbers, place by place.
+    Prim(Prim),
+    /// A conversion, `f32(x)`.
+    Convert(DType),
+    /// A reduction, `sum[d](x)`.
+    Reduce(Reduction),
+    /// `index(d)`
+    Index,
+    /// `size(d, …)`
+    Size,
+    /// `broadcast[d](e)`
+    Broadcast,
+    /// `stack[d](a, b)`
+    Stack,
+    /// `poly[i](x, a)`
+    Poly,
+    /// Part of the language, but not of this version of the compiler.
+    NotYet,
+}
+
+impl Builtin {
+    /// The number of arguments it takes: at least, and at most.
+    pub(super) fn arity(self) -> (usize, usize) {
+        match self {
+            Builtin::Prim(prim) => (prim.arity(), prim.arity()),
+            Builtin::Convert(_) | Builtin::Reduce(_) | Builtin::Index | Builtin::Broadcast => (1, 1),
+            Builtin::Size | Builtin::Stack => (1, usize::MAX),
+            Builtin::Poly => (2, 2),
+            Builtin::NotYet => (0, usize::MAX),
+        }
+    }
+}
+
+/// Core functions that have a name in the language; the others are written as operators, or not at all.
+const CORE: [Prim; 11] = [
+    Prim::Fma,
+    Prim::Abs,
+    Prim::Sqrt,
+    Prim::Floor,
+    Prim::Ceil,
+    Prim::Trunc,
+    Prim::Round,
+    Prim::CopySign,
+    Prim::Max,
+    Prim::Min,
+    Prim::Pow,
+];
+
+const WITH_DIMS: [(&str, Builtin); 17] = [
+    ("sum", Builtin::Reduce(Reduction::Sum)),
+    ("prod", Builtin::Reduce(Reduction::Prod)),
+    ("max", Builtin::Reduce(Reduction::Max)),
+    ("min", Builtin::Reduce(Reduction::Min)),
+    ("broadcast", Builtin::Broadcast),
+    ("stack", Builtin::Stack),
+    ("poly", Builtin::Poly),
+    ("argmax", Builtin::NotYet),
+    ("argmin", Builtin::NotYet),
+    ("cumsum", Builtin::NotYet),
+    ("cumprod", Builtin::NotYet),
+    ("cummax", Builtin::NotYet),
+    ("kth_largest", Builtin::NotYet),
+    ("topk_mask", Builtin::NotYet),
+    ("sort", Builtin::NotYet),
+    ("sparsemax", Builtin::NotYet),
+    ("entmax", Builtin::NotYet),
+];
+
+const PLAIN: [(&str, Builtin); 17] = [
+    ("index", Builtin::Index),
+    ("size", Builtin::Size),
+    ("f32", Builtin::Convert(DType::F32)),
+    ("f64", Builtin::Convert(DType::F64)),
+    ("i32", Builtin::Convert(DType::I32)),
+    ("bool", Builtin::Convert(DType::Bool)),
+    ("f16", Builtin::NotYet),
+    ("bf16", Builtin::NotYet),
+    ("i8", Builtin::NotYet),
+    ("u8", Builtin::NotYet),
+    ("poly", Builtin::NotYet),
+    ("erfcx", Builtin::NotYet),
+    ("lgamma", Builtin::NotYet),
+    ("frexp_mantissa", Builtin::NotYet),
+    ("frexp_exponent", Builtin::NotYet),
+    ("ldexp", Builtin::NotYet),
+    ("next_up", Builtin::NotYet),
+];
+
+/// Whether the text may call this function by its name.
+fn has_name(prim: Prim) -> bool {
+    match prim.class() {
+        Class::Expanded => prim != Prim::ExpNonpos,
+        Class::Core | Class::Graph => CORE.contains(&prim),
+    }
+}
+
+/// The built-in function of that name, with or without dimensions in brackets.
+pub(super) fn find(name: &str, with_dims: bool) -> Option<Builtin> {
+    let table: &[(&str, Builtin)] = if with_dims { &WITH_DIMS } else { &PLAIN };
+    let listed = table.iter().find(|(listed, _)| *listed == name).map(|(_, builtin)| *builtin);
+    listed.or_else(|| {
+        let prim = Prim::from_name(name).filter(|prim| !with_dims && has_name(*prim))?;
+        Some(Builtin::Prim(prim))
+    })
+}
+
+/// The names of all built-in functions.
+pub(super) fn names(with_dims: bool) -> impl Iterator<Item = &'static str> {
+    let table: &[(&str, Builtin)] = if with_dims { &WITH_DIMS } else { &PLAIN };
+    let prims = Prim::ALL.iter().filter(move |prim| !with_dims && has_name(**prim)).map(|prim| prim.name());
+    table.iter().filter(|(_, builtin)| *builtin != Builtin::NotYet).map(|(name, _)| *name).chain(prims)
+}

@@ -1,0 +1,111 @@
+//! The prelude: the library written in the language. Its texts are indexed by name once per process; an item is
+//! parsed when it is first used, so that a kernel pays only for what it calls.
+//!
+//! What the index relies on, and a test checks: items begin in the first column, and what follows an item (a comment,
+//! documentation) does too.
+
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+
+use crate::diag::{FileId, Span};
+use crate::syntax::{self, ast};
+
+/// The texts, with their names.
+pub const FILES: [(&str, &str); 5] = [
+    ("<prelude/math.act>", include_str!("../../prelude/math.act")),
+    ("<prelude/reduce.act>", include_str!("../../prelude/reduce.act")),
+    ("<prelude/activation.act>", include_str!("../../prelude/activation.act")),
+    ("<prelude/softmax.act>", include_str!("../../prelude/softmax.act")),
+    ("<prelude/norm.act>", include_str!("../../prelude/norm.act")),
+];
+
+/// The file that spans in the prelude name. It is in no `Sources`; no message ends there.
+const FILE: FileId = FileId(u32::MAX - 1);
+
+/// Whether a place lies in the prelude.
+pub(super) fn holds(span: Span) -> bool {
+    span.file == FILE
+}
+
+struct Entry {
+    text: &'static str,
+    item: OnceLock<ast::Item>,
+}
+
+impl Entry {
+    fn item(&self) -> &ast::Item {
+        self.item.get_or_init(|| {
+            let mut file = syntax::parse(self.text, FILE)
+                .unwrap_or_else(|errors| panic!("the prelude does not parse: {errors:?}\n{}", self.text));
+            file.items.pop().unwrap_or_else(|| panic!("no item in this part of the prelude:\n{}", self.text))
+        })
+    }
+}
+
+/// Items by name; functions apart with and without dimensions in brackets.
+struct Index {
+    functions: FxHashMap<(&'static str, bool), Entry>,
+    consts: FxHashMap<&'static str, Entry>,
+}
+
+fn index() -> &'static Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let mut index = Index { functions: FxHashMap::default(), consts: FxHashMap::default() };
+        for (_, text) in FILES {
+            chunks(text).for_each(|chunk| index.add(chunk));
+        }
+        index
+    })
+}
+
+impl Index {
+    fn add(&mut self, text: &'static str) {
+        let entry = Entry { text, item: OnceLock::new() };
+        if let Some(rest) = text.strip_prefix("fn ") {
+            let end = rest.find(['[', '(']).unwrap_or(rest.len());
+            self.functions.insert((&rest[..end], rest[end..].starts_with('[')), entry);
+        } else if let Some(rest) = text.strip_prefix("const ") {
+            self.consts.insert(rest.split([' ', '=']).next().unwrap_or(rest), entry);
+        }
+    }
+}
+
+/// The items of a text: each from its keyword up to the next line that begins in the first column with anything but
+/// a closing brace.
+fn chunks(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut starts: Vec<usize> = Vec::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if !line.starts_with([' ', '}', '\n', ')']) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    starts.push(text.len());
+    let parts: Vec<&'static str> = starts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+    parts.into_iter()
+}
+
+/// The function of that name, with or without dimensions in brackets.
+pub(super) fn function(name: &str, with_dims: bool) -> Option<&'static ast::FnDecl> {
+    let (key, entry) = index().functions.get_key_value(&(name, with_dims))?;
+    match &entry.item().kind {
+        ast::ItemKind::Fn(function) => Some(function),
+        other => panic!("`{}` in the prelude is {other:?}", key.0),
+    }
+}
+
+/// The constant of that name.
+pub(super) fn constant(name: &str) -> Option<&'static ast::Const> {
+    match &index().consts.get(name)?.item().kind {
+        ast::ItemKind::Const(constant) => Some(constant),
+        other => panic!("`{name}` in the prelude is {other:?}"),
+    }
+}
+
+/// The names of all functions, with or without dimensions in brackets.
+pub fn function_names(with_dims: bool) -> impl Iterator<Item = &'static str> {
+    index().functions.keys().filter(move |(_, has)| *has == with_dims).map(|(name, _)| *name)
+}

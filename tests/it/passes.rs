@@ -1,0 +1,438 @@
+//! Graph passes: `suite/passes/<pass>/*.graph` are read, that one pass is run, and what it leaves is a snapshot. What
+//! it leaves must also be valid and compute the same; so must what all passes leave of random graphs.
+
+use std::path::{Path, PathBuf};
+
+use act::graph::eval::{all_sizes, eval};
+use act::graph::wide::Wide;
+use act::graph::{Constant, Decl, Graph, NodeId, Op, parse, verify};
+use act::graph_passes::{self, PASSES, ranges::Ranges};
+use act::ops::{Prim, Reduction};
+use act::types::{DType, Dim, DimId, DimKind, DimSet};
+use arbtest::arbitrary::{self, Unstructured};
+use arbtest::arbtest;
+
+/// The folder `tests`.
+fn tests_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+/// The inputs of a folder below `suite/passes`: name and text, sorted.
+fn inputs(folder: &str) -> Vec<(String, String)> {
+    let folder = tests_folder().join("suite/passes").join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut inputs: Vec<(String, String)> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "graph"))
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).expect("a readable input"))
+        })
+        .collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "no inputs in {}", folder.display());
+    inputs
+}
+
+fn graph(text: &str) -> Graph {
+    let graph = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    verify(&graph).unwrap_or_else(|report| panic!("{report}"));
+    graph
+}
+
+fn snapshot(folder: &str, name: &str, input: &str, output: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(tests_folder().join("snapshots/passes"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_description(input);
+    settings.set_input_file(format!("tests/suite/passes/{folder}/{name}.graph"));
+    settings.bind(|| insta::assert_snapshot!(format!("{folder}-{name}"), output));
+}
+
+#[test]
+fn every_pass_leaves_what_it_should() {
+    for pass in PASSES {
+        for (name, text) in inputs(pass.name) {
+            let before = graph(&text);
+            let mut after = before.clone();
+            (pass.run)(&mut after);
+            verify(&after).unwrap_or_else(|report| panic!("{} of {name}:\n{report}", pass.name));
+            snapshot(pass.name, &name, &text, &after.to_string());
+            computes_the_same(&before, &after, &format!("{} of {name}", pass.name));
+        }
+    }
+}
+
+#[test]
+fn ranges_are_known() {
+    for (name, text) in inputs("ranges") {
+        let graph = graph(&text);
+        snapshot("ranges", &name, &text, &Ranges::new(&graph).print(&graph));
+    }
+}
+
+#[test]
+fn passes_have_names_that_find_them() {
+    for pass in PASSES {
+        assert!(graph_passes::find(pass.name).is_some_and(|found| found.doc == pass.doc), "{}", pass.name);
+    }
+    assert!(graph_passes::find("fuse all").is_none());
+}
+
+/// A graph that would grow beyond the limit is left as it is where that is possible.
+#[test]
+fn unrolling_is_bounded() {
+    let text = "graph f(%0 x: f32[i, j, k]) -> (y: f32[i, k] = %2)\n  dims i = 64, j = 64, k = 64\n  \
+                %1 = exp %0 : f32[i, j, k]\n  %2 = sum %1 over j : f32[i, k]\n";
+    let before = graph(text);
+    let mut after = before.clone();
+    act::graph_passes::unroll::run(&mut after);
+    assert!(after.nodes.len() < 20_000);
+    verify(&after).unwrap_or_else(|report| panic!("{report}"));
+    let text = "graph f(%0 x: f32[i, j, k]) -> (y: f32 = %4)\n  dims i = 64, j = 64, k = 64\n  \
+                %1 = exp %0 : f32[i, j, k]\n  %2 = slice %1 i=0 : f32[j, k]\n  %3 = slice %2 j=0 : f32[k]\n  \
+                %4 = slice %3 k=0 : f32\n";
+    let before = graph(text);
+    let mut after = before.clone();
+    act::graph_passes::unroll::run(&mut after);
+    assert_eq!(before, after);
+}
+
+/// Neither many nodes nor a long chain make a pass slow or its stack deep.
+#[test]
+fn long_graphs_are_no_burden() {
+    let mut text = String::from("graph f(%0 x: f32[n, d]) -> (y: f32[n, d] = %20000)\n  dims n = free, d = free\n");
+    for id in 1..=20_000 {
+        let line = match id % 4 {
+            0 => format!("  %{id} = add %{}, %{} : f32[n, d]\n", id - 1, id - 2),
+            1 => format!("  %{id} = mul %{}, %0 : f32[n, d]\n", id - 1),
+            2 => format!("  %{id} = max %{} over d : f32[n]\n", id - 1),
+            _ => format!("  %{id} = sub %{}, %{} : f32[n, d]\n", id - 2, id - 1),
+        };
+        text.push_str(&line);
+    }
+    let mut graph = graph(&text);
+    for pass in PASSES {
+        (pass.run)(&mut graph);
+    }
+    verify(&graph).unwrap_or_else(|report| panic!("{report}"));
+}
+
+/// A small generator of numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+
+    /// A number of a dtype; now and then, if `special`, NaN, an infinity or a zero.
+    fn of(&mut self, dtype: DType, special: bool) -> f64 {
+        match (dtype, self.next(if special { 12 } else { 1 << 32 })) {
+            (DType::F32 | DType::F64, 1) => f64::NAN,
+            (DType::F32 | DType::F64, 2) => f64::INFINITY,
+            (DType::F32 | DType::F64, 3 | 4) => f64::NEG_INFINITY,
+            (DType::F32 | DType::F64, 5) => 0.0,
+            (DType::F32 | DType::F64, _) => (self.next(1 << 20) as f64 - 524_288.0) / 131_072.0,
+            (DType::I32, _) => self.next(1000) as f64 - 500.0,
+            (DType::Bool, _) => self.next(2) as f64,
+        }
+    }
+}
+
+/// Sizes to run a graph with; every dimension that is not known gets one of these.
+const SIZES: [[i64; 4]; 4] = [[2, 3, 1, 2], [1, 1, 1, 1], [3, 5, 2, 3], [2, 0, 2, 1]];
+
+/// Evaluates both graphs on numbers, ordinary and special.
+fn computes_the_same(before: &Graph, after: &Graph, what: &str) {
+    let mut numbers = Numbers(7);
+    for (round, sizes) in SIZES.iter().cycle().take(40).enumerate() {
+        let known: Vec<(&str, i64)> =
+            before.dims.values().zip(sizes.iter().cycle()).map(|(dim, &size)| (dim.name.as_str(), size)).collect();
+        let sizes = all_sizes(before, &known).expect("sizes");
+        let inputs: Vec<Vec<f64>> = before
+            .params
+            .iter()
+            .map(|decl| {
+                let count: i64 = decl.dim_list().map(|dim| sizes[dim.as_u32() as usize]).product();
+                (0..count).map(|_| numbers.of(decl.dtype, round % 2 == 1)).collect()
+            })
+            .collect();
+        let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
+        let (expected, found) = (eval(before, &sizes, &inputs), eval(after, &sizes, &inputs));
+        for (i, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            for (at, (&expected, &found)) in expected.iter().zip(found).enumerate() {
+                let (name, e, f) = (&before.results[i].0.name, expected.to_f64(), found.to_f64());
+                assert!(
+                    is_close(expected, found),
+                    "{what}: {name}[{at}] is {f:e}, not {e:e}, for {inputs:?}\n{before}\n{after}"
+                );
+            }
+        }
+    }
+}
+
+/// Equal but for the rounding of constants to f32, and for results below the normal numbers.
+fn is_close(expected: Wide, found: Wide) -> bool {
+    if expected.is_nan() || found.is_nan() {
+        return expected.is_nan() && found.is_nan();
+    }
+    if expected.is_infinite() || found.is_infinite() || expected.is_zero() || found.is_zero() {
+        return expected == found || (expected - found).abs().to_f64() < f64::from(f32::MIN_POSITIVE);
+    }
+    let error = ((found - expected) / expected).abs().to_f64();
+    error < 1e-6 || (expected - found).abs().to_f64() < f64::from(f32::MIN_POSITIVE)
+}
+
+#[test]
+fn random_graphs_keep_their_meaning() {
+    arbtest(|u| {
+        let before = random_graph(u)?;
+        verify(&before).unwrap_or_else(|report| panic!("the generator is wrong: {report}"));
+        let mut after = before.clone();
+        for pass in PASSES {
+            (pass.run)(&mut after);
+            verify(&after).unwrap_or_else(|report| panic!("{}:\n{report}\nof\n{before}", pass.name));
+        }
+        has_the_promised_form(&after);
+        computes_the_same(&before, &after, "all passes");
+        Ok(())
+    })
+    .budget_ms(1_500);
+}
+
+/// What later stages rely on.
+fn has_the_promised_form(graph: &Graph) {
+    let on_param = |mut id: NodeId| {
+        while let Op::Slice { value, .. } = graph.nodes[id].op {
+            id = value;
+        }
+        matches!(graph.nodes[id].op, Op::Param(_))
+    };
+    let is_stack = |id: NodeId| matches!(graph.nodes[id].op, Op::Stack { .. });
+    for (id, node) in &graph.nodes {
+        match &node.op {
+            Op::Slice { .. } => assert!(on_param(id), "a slice of a value: {id} in\n{graph}"),
+            Op::Prim(prim, _) => assert!(!matches!(prim, Prim::Max | Prim::Min), "{id} in\n{graph}"),
+            _ => {}
+        }
+        if !is_stack(id) {
+            assert!(!node.op.args().iter().any(|&arg| is_stack(arg)), "a stack is used: {id} in\n{graph}");
+        }
+    }
+}
+
+/// Makes a graph whose numbers stay exact in the evaluator (small whole inputs, few products) but for some functions,
+/// whose values are then only multiplied: so neither a sum in another order nor an fma can be told from what it was.
+struct Maker {
+    graph: Graph,
+    /// How many factors a value has; none for one that is not exact.
+    degree: Vec<Option<u32>>,
+}
+
+fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
+    let kinds = [("n", DimKind::Free), ("d", DimKind::Free), ("p", DimKind::Fixed(2)), ("q", DimKind::Fixed(3))];
+    let dims = kinds.map(|(name, kind)| Dim { name: name.to_owned(), kind });
+    let mut graph = Graph {
+        name: "random".to_owned(),
+        doc: String::new(),
+        dims: dims.into_iter().collect(),
+        dim_params: Vec::new(),
+        params: Vec::new(),
+        nodes: Default::default(),
+        results: Vec::new(),
+    };
+    let types: [(DType, &[u32]); 5] =
+        [(DType::F32, &[0, 1]), (DType::F32, &[1]), (DType::F32, &[0, 2]), (DType::I32, &[1, 3]), (DType::F32, &[])];
+    for (i, (dtype, axes)) in types.into_iter().enumerate() {
+        let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
+        graph.params.push(decl(format!("x{i}"), dtype, axes));
+        graph.add(Op::Param(i as u32), dtype, act::diag::Span::NONE);
+    }
+    let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph };
+    for _ in 0..u.int_in_range(3..=25)? {
+        maker.node(u)?;
+    }
+    let mut graph = maker.graph;
+    let last = graph.nodes.len() - 1;
+    for (i, id) in graph.nodes.keys().rev().take(1 + last % 3).enumerate() {
+        let node = &graph.nodes[id];
+        let axes = node.dims.iter().map(|dim| vec![dim]).collect();
+        graph.results.push((decl(format!("y{i}"), node.dtype, axes), id));
+    }
+    Ok(graph)
+}
+
+fn decl(name: String, dtype: DType, axes: Vec<Vec<DimId>>) -> Decl {
+    let axes = (!axes.is_empty()).then_some(axes);
+    Decl { name, dtype, axes, default: None, doc: String::new() }
+}
+
+impl Maker {
+    /// A node of a dtype; only exact ones, if asked for.
+    fn pick(&self, u: &mut Unstructured<'_>, dtype: DType, exact: bool) -> arbitrary::Result<Option<NodeId>> {
+        let fits = |id: &NodeId| {
+            self.graph.nodes[*id].dtype == dtype && (!exact || self.degree[id.as_u32() as usize].is_some())
+        };
+        let all: Vec<NodeId> = self.graph.nodes.keys().filter(fits).collect();
+        if all.is_empty() { Ok(None) } else { Ok(Some(*u.choose(&all)?)) }
+    }
+
+    fn push(&mut self, op: Op, dtype: DType, dims: DimSet, degree: Option<u32>) {
+        self.graph.add_with_dims(op, dtype, dims, act::diag::Span::NONE);
+        self.degree.push(degree);
+    }
+
+    fn add(&mut self, op: Op, dtype: DType, degree: Option<u32>) {
+        let dims = self.graph.natural_dims(&op);
+        self.push(op, dtype, dims, degree);
+    }
+
+    fn degree_of(&self, args: &[NodeId], sum: bool) -> Option<u32> {
+        let degrees = args.iter().map(|arg| self.degree[arg.as_u32() as usize]);
+        degrees.reduce(|a, b| Some(if sum { a? + b? } else { a?.max(b?) })).flatten()
+    }
+
+    /// Adds a node, or not, if what was drawn doesn't fit.
+    fn node(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let float = DType::F32;
+        match u.int_in_range(0..=15)? {
+            0 => {
+                let value = *u.choose(&[0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -4.0])?;
+                self.add(Op::Const(Constant::new(float, value)), float, Some(1));
+            }
+            1 | 2 => {
+                let prim = *u.choose(&[Prim::Add, Prim::Sub, Prim::Max, Prim::Min, Prim::Add, Prim::Sub])?;
+                let dtype = *u.choose(&[float, float, DType::I32])?;
+                self.function(u, prim, dtype, &[dtype, dtype], dtype)?;
+            }
+            3 | 4 => self.product(u)?,
+            5 => {
+                let prim = *u.choose(&[Prim::Neg, Prim::Abs, Prim::Floor, Prim::Round])?;
+                self.function(u, prim, float, &[float], float)?;
+            }
+            6 => {
+                let prim = *u.choose(&[Prim::Exp, Prim::Tanh, Prim::Sqrt, Prim::Sigmoid, Prim::Rsqrt])?;
+                if let Some(a) = self.pick(u, float, true)? {
+                    self.add(Op::Prim(prim, vec![a]), float, None);
+                }
+            }
+            7 => {
+                if let (Some(a), Some(b)) = (self.pick(u, float, false)?, self.pick(u, float, true)?) {
+                    self.add(Op::Prim(Prim::Div, vec![a, b]), float, None);
+                }
+            }
+            8 => {
+                let prim = *u.choose(&[Prim::Eq, Prim::Ne, Prim::Lt, Prim::Ge])?;
+                self.function(u, prim, DType::Bool, &[float, float], float)?;
+            }
+            9 => {
+                let prim = *u.choose(&[Prim::And, Prim::Or])?;
+                self.function(u, prim, DType::Bool, &[DType::Bool, DType::Bool], DType::Bool)?;
+                self.function(u, Prim::Not, DType::Bool, &[DType::Bool], DType::Bool)?;
+            }
+            10 => self.function(u, Prim::Select, float, &[DType::Bool, float, float], float)?,
+            11 | 12 => self.reduction(u)?,
+            13 => self.fixed(u)?,
+            14 => {
+                let from = *u.choose(&[DType::I32, DType::Bool, float])?;
+                let to = if from == float { DType::I32 } else { float };
+                self.function_of(u, &[from], |args| Op::Convert(args[0]), to)?;
+            }
+            _ => self.repeated(u)?,
+        }
+        Ok(())
+    }
+
+    fn function(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        prim: Prim,
+        dtype: DType,
+        types: &[DType],
+        _of: DType,
+    ) -> arbitrary::Result<()> {
+        self.function_of(u, types, |args| Op::Prim(prim, args), dtype)
+    }
+
+    /// A function of exact operands that is exact.
+    fn function_of(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        types: &[DType],
+        op: impl FnOnce(Vec<NodeId>) -> Op,
+        dtype: DType,
+    ) -> arbitrary::Result<()> {
+        let args = types.iter().map(|&dtype| self.pick(u, dtype, true)).collect::<arbitrary::Result<Option<Vec<_>>>>()?;
+        if let Some(args) = args {
+            let degree = self.degree_of(&args, false);
+            self.add(op(args), dtype, degree);
+        }
+        Ok(())
+    }
+
+    fn product(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let (Some(a), Some(b)) = (self.pick(u, DType::F32, false)?, self.pick(u, DType::F32, false)?) else {
+            return Ok(());
+        };
+        let degree = self.degree_of(&[a, b], true);
+        if degree.is_none_or(|degree| degree <= 3) {
+            self.add(Op::Prim(Prim::Mul, vec![a, b]), DType::F32, degree);
+        }
+        Ok(())
+    }
+
+    fn reduction(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32])?;
+        let Some(arg) = self.pick(u, dtype, true)? else { return Ok(()) };
+        let dims: DimSet = self.graph.nodes[arg].dims.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
+        if !dims.is_empty() {
+            let reduction = *u.choose(&[Reduction::Sum, Reduction::Max, Reduction::Min])?;
+            let degree = self.degree_of(&[arg], false);
+            self.add(Op::Reduce { reduction, args: vec![arg], dims }, dtype, degree);
+        }
+        Ok(())
+    }
+
+    /// A slice or a stack.
+    fn fixed(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32])?;
+        let Some(value) = self.pick(u, dtype, false)? else { return Ok(()) };
+        let dim = DimId::from_u32(u.int_in_range(2..=3)?);
+        let size = dim.as_u32();
+        if self.graph.nodes[value].dims.contains(dim) {
+            let at = u.int_in_range(0..=size - 1)?;
+            let degree = self.degree_of(&[value], false);
+            self.add(Op::Slice { value, dim, at }, dtype, degree);
+            return Ok(());
+        }
+        let mut values = vec![value];
+        for _ in 1..size {
+            values.extend(self.pick(u, dtype, false)?);
+        }
+        let free = values.iter().all(|&value| !self.graph.nodes[value].dims.contains(dim));
+        if free && values.len() == size as usize {
+            let degree = self.degree_of(&values, false);
+            self.add(Op::Stack { dim, values }, dtype, degree);
+        }
+        Ok(())
+    }
+
+    /// An index, or a broadcast.
+    fn repeated(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let dim = DimId::from_u32(u.int_in_range(0..=3)?);
+        if u.arbitrary()? {
+            self.add(Op::Index(dim), DType::I32, Some(1));
+            return Ok(());
+        }
+        let Some(value) = self.pick(u, DType::F32, false)? else { return Ok(()) };
+        let dims = self.graph.nodes[value].dims;
+        if !dims.contains(dim) {
+            let degree = self.degree_of(&[value], false);
+            self.push(Op::Broadcast(value), DType::F32, dims.with(dim), degree);
+        }
+        Ok(())
+    }
+}
