@@ -433,7 +433,13 @@ impl Lower<'_> {
             }
             Op::Prim(prim, args) => {
                 let args: Vec<Value> = args.iter().map(|&arg| self.operand(arg, lanes)).collect();
-                self.push(ty, Inst::Prim(*prim, args))
+                let value = self.push(ty, Inst::Prim(*prim, args.clone()));
+                if *prim != Prim::CopySign {
+                    return value;
+                }
+                // The sign of a NaN must not show: it differs from machine to machine.
+                let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
+                self.prim(ty, Prim::Select, &[is_nan, args[1], value])
             }
             Op::Convert(value) => match graph.nodes[*value].op {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.

@@ -1,8 +1,13 @@
 //! All tests.
 
+mod bounds;
 mod diagnostics;
+mod engines;
 mod graph;
+mod guard;
+mod inputs;
 mod loops;
 mod passes;
 mod roundtrip;
+mod subject;
 mod syntax;
