@@ -39,8 +39,8 @@ fn choices(subject: &Subject) -> Vec<(u64, Vec<i64>)> {
     choices.into_iter().enumerate().map(|(number, sizes)| (number as u64, sizes)).collect()
 }
 
-/// The interpreter twice and machine code once.
-fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
+/// The interpreter twice and machine code once: what they all give.
+pub fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
     let numeric = subject.interpret(&subject.numeric, data, &interp::Options::default());
     let layout = subject.interpret(&subject.layout, data, &interp::Options::default());
     assert_same(subject, data, "layout passes", &numeric, &layout);
@@ -51,7 +51,7 @@ fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
 
 /// What was found, and what the formula gives, lie in the ranges of the error analysis; for ordinary numbers these are
 /// narrow.
-fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], kind: Kind) {
+pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], kind: Kind) {
     let exact = subject.exact(data);
     let inputs = subject.source.params.iter().zip(&data.args);
     let inputs: Vec<Vec<f64>> = inputs
@@ -209,7 +209,8 @@ fn the_way_of_calling_makes_no_difference() {
     }
 }
 
-fn called_in_every_way(subject: &Subject, data: &Data) {
+/// Every way to call, on every engine.
+pub fn called_in_every_way(subject: &Subject, data: &Data) {
     let expected = subject.interpret(&subject.numeric, data, &interp::Options::default());
     let same = |what: &str, found: &[interp::Array]| assert_same(subject, data, what, &expected, found);
     for spacing in [Spacing::Dense, Spacing::Padded, Spacing::Spread, Spacing::Reversed] {

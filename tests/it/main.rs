@@ -8,6 +8,7 @@ mod guard;
 mod inputs;
 mod loops;
 mod passes;
+mod random;
 mod roundtrip;
 mod subject;
 mod syntax;

@@ -87,7 +87,7 @@ fn unrolling_is_bounded() {
                 %1 = exp %0 : f32[i, j, k]\n  %2 = sum %1 over j : f32[i, k]\n";
     let before = graph(text);
     let mut after = before.clone();
-    act::graph_passes::unroll::run(&mut after);
+    graph_passes::unroll::run(&mut after);
     assert!(after.nodes.len() < 20_000);
     verify(&after).unwrap_or_else(|report| panic!("{report}"));
     let text = "graph f(%0 x: f32[i, j, k]) -> (y: f32 = %4)\n  dims i = 64, j = 64, k = 64\n  \
@@ -95,7 +95,7 @@ fn unrolling_is_bounded() {
                 %4 = slice %3 k=0 : f32\n";
     let before = graph(text);
     let mut after = before.clone();
-    act::graph_passes::unroll::run(&mut after);
+    graph_passes::unroll::run(&mut after);
     assert_eq!(before, after);
 }
 
@@ -237,9 +237,15 @@ struct Maker {
     degree: Vec<Option<u32>>,
 }
 
-fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
-    let kinds =
-        [("n", DimKind::Free), ("d", DimKind::Free), ("p", DimKind::Fixed(2)), ("q", DimKind::Fixed(3))];
+/// A random graph, which [`verify`] accepts.
+pub fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
+    let kinds = [
+        ("n", DimKind::Free),
+        ("d", DimKind::Free),
+        ("p", DimKind::Fixed(2)),
+        ("q", DimKind::Fixed(3)),
+        ("m", DimKind::Free),
+    ];
     let dims = kinds.map(|(name, kind)| Dim { name: name.to_owned(), kind });
     let mut graph = Graph {
         name: "random".to_owned(),
@@ -250,12 +256,14 @@ fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
         nodes: Default::default(),
         results: Vec::new(),
     };
-    let types: [(DType, &[u32]); 5] = [
+    let types: [(DType, &[u32]); 7] = [
         (DType::F32, &[0, 1]),
         (DType::F32, &[1]),
         (DType::F32, &[0, 2]),
         (DType::I32, &[1, 3]),
         (DType::F32, &[]),
+        (DType::F32, &[4, 0]),
+        (DType::F32, &[0, 4, 1]),
     ];
     for (i, (dtype, axes)) in types.into_iter().enumerate() {
         let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
@@ -325,7 +333,7 @@ impl Maker {
                 self.function(u, prim, float, &[float], float)?;
             }
             6 => {
-                let prim = *u.choose(&[Prim::Exp, Prim::Tanh, Prim::Sqrt, Prim::Sigmoid, Prim::Rsqrt])?;
+                let prim = *u.choose(&[Prim::Exp, Prim::Tanh, Prim::Sqrt, Prim::Sigmoid, Prim::Log1p])?;
                 if let Some(a) = self.pick(u, float, true)? {
                     self.add(Op::Prim(prim, vec![a]), float, None);
                 }
@@ -437,7 +445,7 @@ impl Maker {
 
     /// An index, or a broadcast.
     fn repeated(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-        let dim = DimId::from_u32(u.int_in_range(0..=3)?);
+        let dim = DimId::from_u32(u.int_in_range(0..=4)?);
         if u.arbitrary()? {
             self.add(Op::Index(dim), DType::I32, Some(1));
             return Ok(());
