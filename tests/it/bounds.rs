@@ -507,9 +507,14 @@ impl Total {
     }
 }
 
-/// The ranges of the results of a graph, each in the order of its declaration.
-pub fn results(graph: &Graph, sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
-    let mut run = Run { graph, sizes, values: Vec::new() };
+/// The ranges of the results of a graph, each in the order of its declaration. A constant that `source` does not have
+/// was folded, and rounded.
+pub fn results(source: &Graph, graph: &Graph, sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+    let given = source.nodes.values().filter_map(|node| match node.op {
+        Op::Const(constant) => Some(constant),
+        _ => None,
+    });
+    let mut run = Run { graph, sizes, given: given.collect(), values: Vec::new() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
         let value = if uses[id] > 0 { run.node(id, inputs) } else { Vec::new() };
@@ -532,6 +537,8 @@ pub fn results(graph: &Graph, sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Ran
 struct Run<'a> {
     graph: &'a Graph,
     sizes: &'a [i64],
+    /// The constants of the text.
+    given: Vec<Constant>,
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
 }
@@ -578,7 +585,7 @@ impl Run<'_> {
                 let input = &inputs[*param as usize];
                 self.offsets_in(&declared, &order).into_iter().map(|at| Range::of(input[at])).collect()
             }
-            Op::Const(constant) => vec![Range::of(constant.value())],
+            Op::Const(constant) => vec![self.constant(*constant)],
             Op::Index(dim) => (0..self.size(*dim)).map(|place| point(place as f64)).collect(),
             Op::Size(dims) => {
                 let size: i64 = dims.iter().map(|dim| self.size(dim) as i64).product();
@@ -608,6 +615,16 @@ impl Run<'_> {
             }
             Op::Broadcast(value) => repeated(*value),
         }
+    }
+
+    fn constant(&self, constant: Constant) -> Range {
+        let value = constant.value();
+        // Small numbers of few bits are what they seem.
+        let plain = (value * 1024.0).fract() == 0.0 && value.abs() < 1024.0;
+        if self.given.contains(&constant) || plain || !value.is_finite() {
+            return Range::of(value);
+        }
+        hull([Wide::from(value)], ULPS, constant.dtype)
     }
 
     fn reduce(&self, reduction: Reduction, args: &[NodeId], dims: DimSet, id: NodeId) -> Vec<Range> {

@@ -57,7 +57,7 @@ pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], ki
     let inputs: Vec<Vec<f64>> = inputs
         .map(|(decl, array)| array.bits.iter().map(|&bits| value(decl.dtype, bits)).collect())
         .collect();
-    let ranges = bounds::results(&subject.optimized, &data.sizes, &inputs);
+    let ranges = bounds::results(&subject.source, &subject.optimized, &data.sizes, &inputs);
     for (number, (decl, _)) in subject.source.results.iter().enumerate() {
         for (at, range) in ranges[number].iter().enumerate() {
             let (exact, found) = (exact[number][at].to_f64(), value(decl.dtype, found[number].bits[at]));

@@ -13,7 +13,21 @@ use arbtest::arbtest;
 use crate::engines::{called_in_every_way, same_bits, within_bounds};
 use crate::inputs;
 use crate::passes::random_graph;
-use crate::subject::{Kind, subject};
+use crate::subject::{Kind, Numbers, subject};
+
+/// Runs a property on inputs that are the same each time, as many as the budget allows (`ACT_RANDOM_MS`, 2 seconds).
+fn budgeted(mut property: impl FnMut(&mut Unstructured<'_>) -> arbitrary::Result<()>) {
+    let budget = std::env::var("ACT_RANDOM_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let (start, budget) = (Instant::now(), Duration::from_millis(budget));
+    let mut numbers = Numbers::new(1);
+    let mut size = 100;
+    while start.elapsed() < budget {
+        // The lower half of a seed is the length of the input that is made of it.
+        let seed = numbers.below(1 << 31) << 32 | size;
+        arbtest(&mut property).seed(seed);
+        size = if size > 3_000 { 100 } else { size + size / 8 };
+    }
+}
 
 /// Results lie in any order, and neighbours may share an axis.
 fn other_axes(u: &mut Unstructured<'_>, decl: &mut Decl) -> arbitrary::Result<()> {
@@ -39,8 +53,7 @@ fn random_sizes(u: &mut Unstructured<'_>, graph: &Graph) -> arbitrary::Result<Ve
 
 #[test]
 fn engines_agree_on_random_graphs() {
-    let budget = std::env::var("ACT_RANDOM_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(3_000);
-    arbtest(|u| {
+    budgeted(|u| {
         let mut graph = random_graph(u)?;
         for (decl, _) in &mut graph.results {
             other_axes(u, decl)?;
@@ -64,8 +77,7 @@ fn engines_agree_on_random_graphs() {
             std::panic::resume_unwind(payload);
         }
         Ok(())
-    })
-    .budget_ms(budget);
+    });
 }
 
 /// Takes a text all the way: it compiles, or there is a message. In bounded time.
@@ -133,9 +145,8 @@ fn item<'t>(u: &mut Unstructured<'_>, text: &'t str) -> arbitrary::Result<&'t st
 
 #[test]
 fn no_text_breaks_the_compiler() {
-    let budget = std::env::var("ACT_RANDOM_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(3_000);
     let kernels = inputs::kernels();
-    arbtest(|u| {
+    budgeted(|u| {
         let good = &u.choose(&kernels)?.text;
         let good = item(u, good)?;
         let text = mutated(u, good)?;
@@ -146,6 +157,5 @@ fn no_text_breaks_the_compiler() {
             std::panic::resume_unwind(payload);
         }
         Ok(())
-    })
-    .budget_ms(budget);
+    });
 }
