@@ -528,7 +528,10 @@ impl Lower<'_> {
             Place::Scratch => {
                 let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
                 groups.retain(|group| !self.regions.parallel.contains(group));
-                let axes = self.scratch_axes(&groups);
+                let laned = self.lane_group().is_some_and(|group| {
+                    self.graph.nodes[node].dims.contains(self.regions.groups[group][0])
+                });
+                let axes = self.scratch_axes(&groups, laned);
                 self.access(Source::Scratch(node), axes, at, lanes)
             }
         }
@@ -553,8 +556,9 @@ impl Lower<'_> {
         axes
     }
 
-    /// The axes of a scratch array: groups that any region walks as one line are one axis everywhere.
-    fn scratch_axes(&self, groups: &[Group]) -> Vec<Axis> {
+    /// The axes of a scratch array: groups that any region walks as one line are one axis everywhere. The last axis are the
+    /// lanes, for a value that has the parallel dimension that carries them.
+    fn scratch_axes(&self, groups: &[Group], lanes: bool) -> Vec<Axis> {
         let mut axes: Vec<Vec<Group>> = groups.iter().map(|&group| vec![group]).collect();
         for region in self.regions.all() {
             let RegionKind::Reduce { form: Form::Row, inner, .. } = &region.kind else { continue };
@@ -566,7 +570,7 @@ impl Lower<'_> {
             }
         }
         let mut axes: Vec<Axis> = axes.into_iter().map(Axis::Groups).collect();
-        if self.lane_group().is_some() {
+        if lanes {
             axes.push(Axis::Groups(Vec::new()));
         }
         axes
