@@ -500,10 +500,14 @@ impl Lower<'_> {
         self.store_keeps_of(region, |_| true);
     }
 
+    /// Stores what a region keeps. All values are there before the first store: in place, a result may take the place of a
+    /// parameter that another one is.
     fn store_keeps_of(&mut self, region: &Region, wanted: impl Fn(NodeId) -> bool) {
-        for &(node, place) in region.keeps.iter().filter(|keep| wanted(keep.0)) {
+        let keeps: Vec<(NodeId, Place)> = region.keeps.iter().filter(|keep| wanted(keep.0)).copied().collect();
+        let values: Vec<Value> =
+            keeps.iter().map(|&(node, _)| self.operand(node, self.lanes_of(node))).collect();
+        for ((node, place), value) in keeps.into_iter().zip(values) {
             let lanes = self.lanes_of(node);
-            let value = self.operand(node, lanes);
             let positions: Vec<Vec<(DimId, u32)>> = match place {
                 Place::Result(result) => self.parts[result]
                     .iter()

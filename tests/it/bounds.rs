@@ -619,9 +619,7 @@ impl Run<'_> {
 
     fn constant(&self, constant: Constant) -> Range {
         let value = constant.value();
-        // Small numbers of few bits are what they seem.
-        let plain = (value * 1024.0).fract() == 0.0 && value.abs() < 1024.0;
-        if self.given.contains(&constant) || plain || !value.is_finite() {
+        if self.given.contains(&constant) || value == 0.0 || !value.is_finite() || !constant.dtype.is_float() {
             return Range::of(value);
         }
         hull([Wide::from(value)], ULPS, constant.dtype)

@@ -54,7 +54,7 @@ fn random_sizes(u: &mut Unstructured<'_>, graph: &Graph) -> arbitrary::Result<Ve
 #[test]
 fn engines_agree_on_random_graphs() {
     budgeted(|u| {
-        let mut graph = random_graph(u)?;
+        let mut graph = random_graph(u, true)?;
         for (decl, _) in &mut graph.results {
             other_axes(u, decl)?;
         }
