@@ -8,7 +8,7 @@ use std::sync::Arc;
 use act_runtime::abi::PhaseFn;
 use act_runtime::{Kernel, Module};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, ModuleResult, default_libcall_names};
+use cranelift_module::{FuncId, Linkage, ModuleResult, default_libcall_names};
 
 use super::{CompiledKernel, EmitError, define};
 use crate::target::Target;
@@ -76,7 +76,7 @@ fn define_all(module: &mut JITModule, kernels: &[CompiledKernel]) -> ModuleResul
         let mut variants = Vec::new();
         for code in &kernel.variants {
             let phases: ModuleResult<_> =
-                code.functions.iter().map(|function| define(module, function)).collect();
+                code.functions.iter().map(|function| define(module, function, Linkage::Local)).collect();
             variants.push(phases?);
         }
         ids.push(variants);
