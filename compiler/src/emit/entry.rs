@@ -149,7 +149,6 @@ struct Slot {
     /// As in [`act_runtime::abi::TensorLayout`].
     source: Result<u32, u32>,
     dtype: DType,
-    dims: Vec<u32>,
     default: Option<f64>,
     /// Its elements.
     count: Value,
@@ -293,11 +292,10 @@ impl Emitter<'_, '_> {
         let mut bad = Vec::new();
         for (source, role, decl) in params.chain(results) {
             let ParamKind::Array { axes, default } = &decl.kind else { continue };
-            let dims = axes.concat();
-            let (count, too_large) = self.product(&dims);
+            let (count, too_large) = self.product(&axes.concat());
             bad.extend(too_large);
             let (dtype, default, pointer) = (decl.dtype, *default, arg(role));
-            self.slots.push(Slot { source, dtype, dims, default, count, pointer });
+            self.slots.push(Slot { source, dtype, default, count, pointer });
         }
         self.fail_if_any(&bad, errors::TOO_LARGE);
     }

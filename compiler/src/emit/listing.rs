@@ -107,11 +107,7 @@ impl Code {
 
     fn add(&mut self, instruction: Instruction, end: u64, starts: &mut Vec<u64>) {
         let target = instruction.near_branch_target();
-        let jumps = matches!(
-            instruction.flow_control(),
-            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
-        );
-        if jumps && target < end {
+        if jumps(&instruction) && target < end {
             self.targets.insert(target);
             starts.push(target);
         }
@@ -135,20 +131,30 @@ impl Code {
     }
 }
 
+/// Whether it leads to another place of the function.
+fn jumps(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
+    )
+}
+
 /// Writes labels instead of addresses.
 struct Labels(BTreeMap<u64, String>);
 
 impl SymbolResolver for Labels {
     fn symbol(
         &mut self,
-        _instruction: &Instruction,
+        instruction: &Instruction,
         _operand: u32,
         _instruction_operand: Option<u32>,
         address: u64,
-        size: u32,
+        _address_size: u32,
     ) -> Option<SymbolResult<'_>> {
-        // Offsets from registers are asked for too, but with fewer bytes.
-        let label = self.0.get(&address).filter(|_| size == 8)?;
+        // Immediates and offsets from registers are asked for too.
+        let is_place = instruction.is_ip_rel_memory_operand() && instruction.ip_rel_memory_address() == address
+            || jumps(instruction) && instruction.near_branch_target() == address;
+        let label = self.0.get(&address).filter(|_| is_place)?;
         Some(SymbolResult::with_str(address, label))
     }
 }
