@@ -6,9 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use act::diag::{Source, Sources, render};
 use act::emit::{self, CompiledKernel, ObjectOptions};
-use act::pipeline::{self, Blind, CompileError};
 use act::{Kernel, Module, Options, Target, TensorView, view};
 use act_runtime::abi::SizeExpr;
 use object::read::{File, Object, ObjectSymbol};
@@ -33,19 +31,16 @@ fn linux() -> Target {
 }
 
 fn compiled(text: &str, target: Target) -> Vec<CompiledKernel> {
-    let mut sources = Sources::new();
-    let file = sources.add(Source::new("kernels.act", text));
     let options = Options { target, ..Options::default() };
-    match pipeline::compile(&sources, file, &options, &mut Blind) {
-        Ok((kernels, _)) => guard(kernels),
-        Err(CompileError::Text(diagnostics)) => panic!("{}", render(&diagnostics, &sources, false)),
-        Err(CompileError::Target(error)) => panic!("{error}"),
-    }
+    let kernels = act::compile_kernels("kernels.act", text, &options);
+    guard(kernels.unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// Makes one kernel of `guarded` and `long_rows`: the former for rows of at most 8 elements.
 fn guard(mut kernels: Vec<CompiledKernel>) -> Vec<CompiledKernel> {
-    let Some(at) = kernels.iter().position(|kernel| kernel.signature.name == "long_rows") else { return kernels };
+    let Some(at) = kernels.iter().position(|kernel| kernel.signature.name == "long_rows") else {
+        return kernels;
+    };
     let mut long = kernels.remove(at).variants.remove(0);
     let CompiledKernel { signature, mut variants } = kernels.remove(at - 1);
     let mut short = variants.remove(0);
@@ -92,7 +87,8 @@ fn c_program() {
     let kernels = compiled(&text(), host);
     let object = emit::object(&kernels, &ObjectOptions::default()).expect("an object file");
     fs::write(dir.path().join("kernels.o"), object).expect("written");
-    fs::write(dir.path().join("kernels.h"), emit::header(&kernels)).expect("written");
+    fs::write(dir.path().join("kernels.h"), emit::header(&kernels, &ObjectOptions::default()))
+        .expect("written");
     if !build(dir.path()) {
         println!("skipped aot::c_program: there is no C compiler `cc` on this machine");
         return;
@@ -143,15 +139,12 @@ fn wanted(module: &Module, input: &[f32]) -> Vec<(&'static str, Vec<u8>)> {
         results(&kernel("pairs"), &inputs, &[double])
     };
     let softmax = results(&kernel("softmax"), &[rows()], &[]).concat();
-    let norm = results(
-        &kernel("layer_norm"),
-        &[rows(), view(gamma, [D]), view(beta, [D])],
-        &[f64::from(1e-3_f32)],
-    );
-    let plain =
-        results(&kernel("layer_norm"), &[rows(), TensorView::absent(), TensorView::absent()], &[]);
+    let norm =
+        results(&kernel("layer_norm"), &[rows(), view(gamma, [D]), view(beta, [D])], &[f64::from(1e-3_f32)]);
+    let plain = results(&kernel("layer_norm"), &[rows(), TensorView::absent(), TensorView::absent()], &[]);
     let part = |d: usize| results(&kernel("guarded"), &[view(&x[..ROWS * d], [ROWS, d])], &[]).concat();
-    let by_hand = |d: usize, more: f32| bytes_of(&x[..ROWS * d].iter().map(|x| x + more).collect::<Vec<f32>>());
+    let by_hand =
+        |d: usize, more: f32| bytes_of(&x[..ROWS * d].iter().map(|x| x + more).collect::<Vec<f32>>());
     assert!(part(8) == by_hand(8, 1.0) && part(9) == by_hand(9, 2.0));
     vec![
         ("softmax", softmax.clone()),
@@ -183,13 +176,14 @@ fn results(kernel: &Kernel, inputs: &[TensorView<'_>], numbers: &[f64]) -> Vec<V
 #[test]
 fn texts_beside_the_object() {
     let kernels = compiled(&text(), linux());
-    snapshot("kernels.h", &emit::header(&kernels));
+    snapshot("kernels.h", &emit::header(&kernels, &ObjectOptions::default()));
     snapshot("kernels.rs", &emit::rust_stub(&kernels));
 }
 
 #[test]
 fn listing() {
-    let kernels = compiled("kernel f(x: f32[.., d]) -> f32[.., d] { if x > 0 { x * 3 } else { 0.25 } }", linux());
+    let kernels =
+        compiled("kernel f(x: f32[.., d]) -> f32[.., d] { if x > 0 { x * 3 } else { 0.25 } }", linux());
     let code = &kernels[0].variants[0];
     let listing = emit::listing(code);
     snapshot("listing", &listing);
@@ -207,7 +201,8 @@ fn objects_need_nothing_else() {
         let undefined: Vec<_> = file.symbols().filter(|symbol| symbol.is_undefined()).collect();
         let undefined: Vec<_> = undefined.iter().filter(|symbol| symbol.name() != Ok("")).collect();
         assert!(undefined.is_empty(), "{undefined:?}");
-        let globals = file.symbols().filter(|symbol| symbol.is_global()).filter_map(|symbol| symbol.name().ok());
+        let globals =
+            file.symbols().filter(|symbol| symbol.is_global()).filter_map(|symbol| symbol.name().ok());
         let mut globals: Vec<&str> = globals.collect();
         globals.sort_unstable();
         snapshot("symbols", &globals.join("\n"));
@@ -252,7 +247,27 @@ kernel self(x: f32[n], NULL: f32 = inf) -> f32 { sum[n](x) + NULL }
 ";
     let kernels = compiled(text, linux());
     emit::object(&kernels, &ObjectOptions::default()).expect("an object file");
-    snapshot("names.h", emit::header(&kernels).split_once("\nextern").expect("there is one").1);
+    snapshot(
+        "names.h",
+        emit::header(&kernels, &ObjectOptions::default()).split_once("\nextern").expect("there is one").1,
+    );
     let stub = emit::rust_stub(&kernels);
     assert!(stub.contains("pub fn r#match()") && stub.contains("pub fn self_()"), "{stub}");
+}
+
+/// The example as its README says: from Rust, without the compiler in the program, and from C.
+#[test]
+#[ignore = "builds the compiler once more, as a build dependency; minutes"]
+fn example() {
+    if !Target::named("v3").expect("a level").runs_here() {
+        println!("skipped aot::example: this machine is not x86-64-v3");
+        return;
+    }
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/aot/Cargo.toml");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo).args(["run", "--quiet", "--manifest-path"]).arg(manifest).output();
+    let output = output.expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let wanted = "0.090031 0.244728 0.665241\n0.333333 0.333333 0.333333\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
 }

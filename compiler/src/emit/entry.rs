@@ -8,15 +8,16 @@
 use std::mem::{offset_of, size_of};
 
 use act_runtime::abi::{Abi, DType, DimKind, KernelArgs, ParamKind, Signature, SizeExpr, Variant};
-use cranelift_codegen::Context;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, Block, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types,
 };
+use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use cranelift_module::{DataId, FuncId, Linkage, Module, ModuleResult};
+use cranelift_module::{DataId, FuncId, Linkage, Module, ModuleError};
 use rustc_hash::FxHashMap;
 
+use super::EmitError;
 use super::errors::{self, Code};
 use super::interface::{self, Role, arguments};
 
@@ -44,7 +45,7 @@ pub(super) fn entry(
     module: &mut dyn Module,
     (signature, abi): (&Signature, &Abi),
     parts: &Parts<'_>,
-) -> ModuleResult<()> {
+) -> Result<(), EmitError> {
     let symbol = interface::entry_symbol(&signature.name);
     let params: Vec<Type> = arguments(signature).iter().map(|arg| clif_type(signature, arg.role)).collect();
     define(module, &symbol, &params, types::I32, signature, |emitter, args| {
@@ -60,7 +61,7 @@ pub(super) fn entry(
 }
 
 /// Defines the function that tells how many bytes of memory a call of these sizes needs.
-pub(super) fn workspace(module: &mut dyn Module, signature: &Signature, abi: &Abi) -> ModuleResult<()> {
+pub(super) fn workspace(module: &mut dyn Module, signature: &Signature, abi: &Abi) -> Result<(), EmitError> {
     let symbol = interface::workspace_symbol(&signature.name);
     let roles = arguments(signature).into_iter().map(|arg| arg.role);
     let roles: Vec<Role> = roles.filter(|role| matches!(role, Role::Size(_))).collect();
@@ -93,7 +94,7 @@ fn define(
     returns: Type,
     signature: &Signature,
     fill: impl FnOnce(&mut Emitter<'_, '_>, &[Value]),
-) -> ModuleResult<()> {
+) -> Result<(), EmitError> {
     let mut context = Context::new();
     context.func.signature = module.make_signature();
     context.func.signature.params.extend(params.iter().map(|&ty| AbiParam::new(ty)));
@@ -121,7 +122,13 @@ fn define(
     let Emitter { mut b, .. } = emitter;
     b.seal_all_blocks();
     b.finalize(frontend);
-    module.define_function(id, &mut context)
+    module.define_function(id, &mut context).map_err(|error| match error {
+        ModuleError::Compilation(CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge) => {
+            EmitError::new(format!("the code of `{symbol}` is too large"))
+        }
+        ModuleError::Compilation(error) => panic!("no code for `{symbol}`: {error}\n{}", context.func),
+        error => EmitError::new(error),
+    })
 }
 
 /// The type of an argument.
@@ -133,7 +140,9 @@ fn clif_type(signature: &Signature, role: Role) -> Type {
             DType::I32 => types::I32,
             DType::Bool => types::I8,
         },
-        Role::Input(_) | Role::Output(_) | Role::Size(_) | Role::Workspace | Role::WorkspaceBytes => types::I64,
+        Role::Input(_) | Role::Output(_) | Role::Size(_) | Role::Workspace | Role::WorkspaceBytes => {
+            types::I64
+        }
     }
 }
 
@@ -269,7 +278,9 @@ impl Emitter<'_, '_> {
         while sizes.contains(&None) {
             let ready = |formula: &SizeExpr| all_dims(formula, &|dim| sizes[dim as usize].is_some());
             let next = (0..).zip(&signature.dims).find_map(|(index, dim): (usize, _)| match &dim.kind {
-                DimKind::Computed(formula) if sizes[index].is_none() && ready(formula) => Some((index, formula)),
+                DimKind::Computed(formula) if sizes[index].is_none() && ready(formula) => {
+                    Some((index, formula))
+                }
                 _ => None,
             });
             let (index, formula) =
@@ -288,7 +299,8 @@ impl Emitter<'_, '_> {
     fn count(&mut self, arg: &dyn Fn(Role) -> Option<Value>) {
         let signature = self.signature;
         let params = (0..).zip(&signature.params).map(|(index, decl)| (Ok(index), Role::Input(index), decl));
-        let results = (0..).zip(&signature.results).map(|(index, decl)| (Err(index), Role::Output(index), decl));
+        let results =
+            (0..).zip(&signature.results).map(|(index, decl)| (Err(index), Role::Output(index), decl));
         let mut bad = Vec::new();
         for (source, role, decl) in params.chain(results) {
             let ParamKind::Array { axes, default } = &decl.kind else { continue };
@@ -532,7 +544,8 @@ impl Emitter<'_, '_> {
         let end = self.b.ins().iadd(scratch, memory.scratch);
         let pointers = self.fill(end);
 
-        let data: Vec<Value> = variant.tensors.iter().map(|tensor| pointers[self.slot(tensor.source)]).collect();
+        let data: Vec<Value> =
+            variant.tensors.iter().map(|tensor| pointers[self.slot(tensor.source)]).collect();
         let strides = self.strides(variant);
         let numbers: Vec<Value> = variant.scalars.iter().map(|&param| self.scalar(args, param)).collect();
         let frame = self.slot_of(size_of::<KernelArgs>());
@@ -750,5 +763,121 @@ fn all_dims(size: &SizeExpr, each: &dyn Fn(u32) -> bool) -> bool {
         | SizeExpr::Mul(a, b)
         | SizeExpr::Div(a, b)
         | SizeExpr::CeilDiv(a, b) => all_dims(a, each) && all_dims(b, each),
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use act_runtime::abi::{Abi, DimDecl, DimKind, Phase, Signature, SizeExpr, Variant};
+    use cranelift_jit::{JITBuilder, JITModule};
+    use cranelift_module::{Linkage, Module, default_libcall_names};
+
+    use super::{AMOUNT_LIMIT, DIM_LIMIT, workspace};
+    use crate::emit::{errors, interface};
+    use crate::target::Target;
+
+    /// Numbers that look random, always the same.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 20) % end
+        }
+
+        fn size(&mut self, depth: u32) -> SizeExpr {
+            const CONSTANTS: [i64; 7] = [-3, 0, 1, 2, 64, 1 << 20, i64::MAX];
+            let kind = if depth == 0 { self.below(2) } else { self.below(7) };
+            match kind {
+                0 => return SizeExpr::Const(CONSTANTS[self.below(7) as usize]),
+                1 => return SizeExpr::Dim(self.below(2) as u32),
+                _ => {}
+            }
+            let (a, b) = (Box::new(self.size(depth - 1)), Box::new(self.size(depth - 1)));
+            match kind {
+                2 => SizeExpr::Add(a, b),
+                3 => SizeExpr::Sub(a, b),
+                4 => SizeExpr::Mul(a, b),
+                5 => SizeExpr::Div(a, b),
+                _ => SizeExpr::CeilDiv(a, b),
+            }
+        }
+    }
+
+    /// A kernel that needs `scratch` bytes, and has a dimension computed by `computed`.
+    fn kernel(computed: SizeExpr, scratch: SizeExpr) -> (Signature, Abi) {
+        let dim = |name: &str, kind| DimDecl { name: name.to_owned(), kind };
+        let dims =
+            vec![dim("a", DimKind::Free), dim("b", DimKind::Free), dim("c", DimKind::Computed(computed))];
+        let signature = Signature {
+            name: "k".to_owned(),
+            doc: String::new(),
+            dims,
+            params: vec![],
+            results: vec![],
+            dim_params: vec![],
+        };
+        let one = SizeExpr::Const(1);
+        let phase = Phase { symbol: String::new(), extent: one.clone(), grain: 1, scratch, work: one };
+        let shared = SizeExpr::Const(0);
+        let (tensors, sizes, scalars, in_place) = (vec![], vec![], vec![], vec![]);
+        let phases = vec![phase];
+        let variant = Variant { guard: None, sizes, tensors, scalars, shared, phases, in_place };
+        (signature, Abi { variants: vec![variant] })
+    }
+
+    /// What the function must return, by the definition of sizes.
+    fn wanted(computed: &SizeExpr, scratch: &SizeExpr, sizes: [i64; 2]) -> i64 {
+        if !sizes.iter().all(|size| (0..DIM_LIMIT).contains(size)) {
+            return i64::from(errors::SIZE.number);
+        }
+        if !computed.eval(&sizes).is_some_and(|size| (0..DIM_LIMIT).contains(&size)) {
+            return i64::from(errors::COMPUTED.number);
+        }
+        match scratch.eval(&sizes) {
+            Some(0) => 0,
+            Some(bytes) if (0..AMOUNT_LIMIT).contains(&bytes) => {
+                (bytes as u64).next_multiple_of(64) as i64 + 63
+            }
+            _ => i64::from(errors::TOO_LARGE.number),
+        }
+    }
+
+    #[test]
+    fn sizes_are_computed_as_they_are_defined() {
+        const SIZES: [i64; 9] = [0, 1, 2, 3, 64, 1000, (1 << 31) - 1, 1 << 31, -1];
+        let mut numbers = Numbers(0x1234_5678_9abc_def1);
+        let mut good = 0;
+        for round in 0..400 {
+            let simple = SizeExpr::Dim(0);
+            let size = numbers.size(3);
+            let (computed, scratch) = if round % 2 == 0 { (size, simple) } else { (simple, size) };
+            let (signature, abi) = kernel(computed.clone(), scratch.clone());
+            let isa = Target::host().isa().expect("x86-64 is built in");
+            let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+            workspace(&mut module, &signature, &abi).expect("it compiles");
+            let mut ty = module.make_signature();
+            ty.params.extend([super::AbiParam::new(super::types::I64); 2]);
+            ty.returns.push(super::AbiParam::new(super::types::I64));
+            let symbol = interface::workspace_symbol("k");
+            let id = module.declare_function(&symbol, Linkage::Export, &ty).expect("declared before");
+            module.finalize_definitions().expect("there is memory");
+            let address = module.get_finalized_function(id);
+            // SAFETY: the function was defined with these arguments; it only computes.
+            let function =
+                unsafe { std::mem::transmute::<*const u8, extern "C" fn(i64, i64) -> i64>(address) };
+            for a in SIZES {
+                for b in SIZES {
+                    let wanted = wanted(&computed, &scratch, [a, b]);
+                    assert_eq!(function(a, b), wanted, "{computed:?} {scratch:?} {a} {b}");
+                    good += usize::from(wanted >= 0);
+                }
+            }
+            // SAFETY: nothing of it runs any more.
+            unsafe { module.free_memory() };
+        }
+        assert!(good > 1000, "{good}");
     }
 }

@@ -31,11 +31,8 @@ pub(super) const TOO_LARGE: Code = Code {
 };
 
 /// An array is missing.
-pub(super) const NULL: Code = Code {
-    name: "ACT_ERROR_NULL",
-    number: -4,
-    doc: "an array is NULL that has elements and no default",
-};
+pub(super) const NULL: Code =
+    Code { name: "ACT_ERROR_NULL", number: -4, doc: "an array is NULL that has elements and no default" };
 
 /// Arrays share memory.
 pub(super) const OVERLAP: Code = Code {
@@ -49,8 +46,11 @@ pub(super) const WORKSPACE: Code =
     Code { name: "ACT_ERROR_WORKSPACE", number: -6, doc: "the workspace is NULL or too small" };
 
 /// The wrong machine.
-pub(super) const CPU: Code =
-    Code { name: "ACT_ERROR_CPU", number: -7, doc: "the CPU or the operating system lacks what the code needs" };
+pub(super) const CPU: Code = Code {
+    name: "ACT_ERROR_CPU",
+    number: -7,
+    doc: "the CPU or the operating system lacks what the code needs",
+};
 
 /// All of them.
 pub(super) const ALL: [Code; 7] = [SIZE, COMPUTED, TOO_LARGE, NULL, OVERLAP, WORKSPACE, CPU];

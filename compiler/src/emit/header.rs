@@ -6,15 +6,18 @@ use act_runtime::abi::{DType, DimKind, ParamDecl, ParamKind, Signature};
 use act_runtime::{AxesText, SizeText};
 
 use super::interface::{self, Argument, Role, arguments, c_type};
-use super::{CompiledKernel, errors};
+use super::{CompiledKernel, ObjectOptions, errors};
 
-/// The header of the object file that [`object()`](super::object()) makes of these kernels.
-pub fn header(kernels: &[CompiledKernel]) -> String {
+/// The header of the object file that [`object()`](super::object()) makes of these kernels with these options.
+pub fn header(kernels: &[CompiledKernel], options: &ObjectOptions) -> String {
     let mut text = "/*\n * Kernels compiled ahead of time by actlang".to_owned();
     if let Some(code) = kernels.iter().flat_map(|kernel| &kernel.variants).next() {
         let _ = write!(text, ", for {} ({})", code.target, code.target.triple());
     }
-    let _ = writeln!(text, ".\n * Made by a program: changes will be lost.\n{INTRODUCTION} */\n#pragma once\n");
+    text.push_str(".\n * Made by a program: changes will be lost.\n");
+    text.push_str(INTRODUCTION);
+    text.push_str(if options.assume_default_fp { DEFAULT_FP } else { ANY_FP });
+    text.push_str(" */\n#pragma once\n\n");
     text.push_str("#include <stdint.h>\n\n");
     error_codes(&mut text);
     text.push_str("#ifdef __cplusplus\nextern \"C\" {\n#endif\n");
@@ -43,6 +46,16 @@ const INTRODUCTION: &str = " *
  * `workspace` is memory of `workspace_bytes` bytes, at any address, that no array shares. Where no memory is needed
  * it may be NULL. It holds nothing between calls. The functions allocate nothing and may run on several threads at
  * once, each with a workspace of its own.
+";
+
+const ANY_FP: &str = " *
+ * The caller may flush subnormals to zero or round in another direction: the functions set that aside while they
+ * run, so that the results are the same bits.
+";
+
+const DEFAULT_FP: &str = " *
+ * The caller must compute in the default mode: subnormals are kept, and rounding is to nearest. In another mode the
+ * results are other ones.
 ";
 
 fn error_codes(text: &mut String) {
@@ -98,7 +111,8 @@ fn describe(text: &mut String, kernel: &CompiledKernel, argument: &Argument) {
         }
         Role::Workspace | Role::WorkspaceBytes => {}
         Role::Input(_) | Role::Number(_) | Role::Output(_) => {
-            let decl = interface::declaration(signature, argument.role).expect("it is a parameter or a result");
+            let decl =
+                interface::declaration(signature, argument.role).expect("it is a parameter or a result");
             let _ = write!(text, " *   {name}: {}", type_text(signature, decl, argument.role));
             if let Some(default) = default(decl) {
                 let _ = write!(text, " = {default}");

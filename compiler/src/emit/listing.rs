@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use iced_x86::{
-    Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult,
+    Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, SymbolResolver,
+    SymbolResult,
 };
 use target_lexicon::Architecture;
 
@@ -133,10 +134,7 @@ impl Code {
 
 /// Whether it leads to another place of the function.
 fn jumps(instruction: &Instruction) -> bool {
-    matches!(
-        instruction.flow_control(),
-        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch
-    )
+    matches!(instruction.flow_control(), FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch)
 }
 
 /// Writes labels instead of addresses.
@@ -152,7 +150,8 @@ impl SymbolResolver for Labels {
         _address_size: u32,
     ) -> Option<SymbolResult<'_>> {
         // Immediates and offsets from registers are asked for too.
-        let is_place = instruction.is_ip_rel_memory_operand() && instruction.ip_rel_memory_address() == address
+        let is_place = instruction.is_ip_rel_memory_operand()
+            && instruction.ip_rel_memory_address() == address
             || jumps(instruction) && instruction.near_branch_target() == address;
         let label = self.0.get(&address).filter(|_| is_place)?;
         Some(SymbolResult::with_str(address, label))

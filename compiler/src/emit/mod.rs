@@ -20,7 +20,7 @@ pub use rust_stub::rust_stub;
 
 use act_runtime::abi::{Abi, Signature};
 use cranelift_codegen::ir::{AbiParam, types};
-use cranelift_module::{FuncId, Linkage, Module, ModuleResult};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 
 use crate::backend::{MachineCode, MachineFunction};
 
@@ -71,8 +71,18 @@ impl std::fmt::Display for EmitError {
 
 impl std::error::Error for EmitError {}
 
+impl From<ModuleError> for EmitError {
+    fn from(error: ModuleError) -> EmitError {
+        EmitError::new(error)
+    }
+}
+
 /// Puts the function of a phase into a module, whatever becomes of it.
-fn define(module: &mut dyn Module, function: &MachineFunction, linkage: Linkage) -> ModuleResult<FuncId> {
+fn define(
+    module: &mut dyn Module,
+    function: &MachineFunction,
+    linkage: Linkage,
+) -> Result<FuncId, EmitError> {
     let mut signature = module.make_signature();
     signature.params.extend([AbiParam::new(types::I64); 4]);
     let id = module.declare_function(&function.symbol, linkage, &signature)?;

@@ -1,13 +1,13 @@
 //! Machine code into an object file: kernels that a program calls without this compiler.
 //!
-//! The file holds, for each kernel, its phases (for the Rust runtime: see [`rust_stub`](super::rust_stub)) and two C
-//! functions (see [`header`](super::header)), and refers to nothing outside of itself.
+//! The file holds, for each kernel, its phases (for the Rust runtime: see [`rust_stub()`](super::rust_stub())) and two C
+//! functions (see [`header()`](super::header())), and refers to nothing outside of itself.
 
 use std::collections::BTreeSet;
 
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_codegen::isa::CallConv;
-use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleResult, default_libcall_names};
+use cranelift_module::{DataDescription, FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
 use super::entry::{self, Parts};
@@ -34,7 +34,7 @@ pub fn object(kernels: &[CompiledKernel], options: &ObjectOptions) -> Result<Vec
     let isa = target.linked_isa().map_err(EmitError::new)?;
     let builder = ObjectBuilder::new(isa, "kernels.act", default_libcall_names());
     let mut module = ObjectModule::new(builder.map_err(EmitError::new)?);
-    define_all(&mut module, kernels, &level, options).map_err(EmitError::new)?;
+    define_all(&mut module, kernels, &level, options)?;
     module.finish().emit().map_err(EmitError::new)
 }
 
@@ -59,7 +59,7 @@ fn define_all(
     kernels: &[CompiledKernel],
     level: &[u8],
     options: &ObjectOptions,
-) -> ModuleResult<()> {
+) -> Result<(), EmitError> {
     let check = helper(module, "act.check", (&[], &[types::I32]), level)?;
     let answer = module.declare_data("act.checked", Linkage::Local, true, false)?;
     let mut byte = DataDescription::new();
@@ -70,7 +70,7 @@ fn define_all(
         let mut phases = Vec::new();
         for code in &kernel.variants {
             let functions = code.functions.iter();
-            let functions: ModuleResult<Vec<FuncId>> =
+            let functions: Result<Vec<FuncId>, EmitError> =
                 functions.map(|function| define(module, function, Linkage::Hidden)).collect();
             phases.push(functions?);
         }
@@ -83,7 +83,7 @@ fn define_all(
 }
 
 /// The functions that read and write the control register of floating-point arithmetic.
-fn control(module: &mut ObjectModule) -> ModuleResult<(FuncId, FuncId)> {
+fn control(module: &mut ObjectModule) -> Result<(FuncId, FuncId), EmitError> {
     let write = match module.isa().default_call_conv() {
         CallConv::WindowsFastcall => x86::SET_MXCSR_WINDOWS,
         _ => x86::SET_MXCSR,
@@ -100,7 +100,7 @@ fn helper(
     symbol: &str,
     (params, returns): (&[types::Type], &[types::Type]),
     bytes: &[u8],
-) -> ModuleResult<FuncId> {
+) -> Result<FuncId, EmitError> {
     let mut signature = module.make_signature();
     signature.params.extend(params.iter().map(|&ty| AbiParam::new(ty)));
     signature.returns.extend(returns.iter().map(|&ty| AbiParam::new(ty)));

@@ -52,7 +52,10 @@ impl Display for Function<'_> {
             }
         }
         writeln!(f, "    }}")?;
-        writeln!(f, "    let isa = ::act_runtime::Isa::from_name({isa:?}).expect(\"the runtime knows the level\");")?;
+        writeln!(
+            f,
+            "    let isa = ::act_runtime::Isa::from_name({isa:?}).expect(\"the runtime knows the level\");"
+        )?;
         writeln!(f, "    let linked = ::act_runtime::object::LinkedKernel {{")?;
         writeln!(f, "        abi_version: {ABI_VERSION},")?;
         writeln!(f, "        numerics_version: {NUMERICS_VERSION},")?;
@@ -69,9 +72,9 @@ impl Display for Function<'_> {
 /// Words that can't be the name of a function as they are.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
-    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
-    "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try",
-    "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 /// The name of a kernel as a name in Rust.

@@ -190,16 +190,18 @@ mod tests {
 
     #[test]
     fn bytes_are_what_the_comments_say() {
-        assert_eq!(text(GET_MXCSR), "push rax; stmxcsr dword ptr [rsp]; pop rax; ret");
-        assert_eq!(text(SET_MXCSR), "push rdi; ldmxcsr dword ptr [rsp]; pop rdi; ret");
-        assert_eq!(text(SET_MXCSR_WINDOWS), "push rcx; ldmxcsr dword ptr [rsp]; pop rcx; ret");
+        assert_eq!(text(GET_MXCSR), "push rax; stmxcsr [rsp]; pop rax; ret");
+        assert_eq!(text(SET_MXCSR), "push rdi; ldmxcsr [rsp]; pop rdi; ret");
+        assert_eq!(text(SET_MXCSR_WINDOWS), "push rcx; ldmxcsr [rsp]; pop rcx; ret");
+        let check = check_level("x86-64-v3").expect("there is one");
+        assert_eq!(check.len() - 4, 0x63, "where it fails");
         assert_eq!(
-            text(&check_level("x86-64-v3").expect("there is one")),
-            "push rbx; xor eax,eax; cpuid; cmp eax,7; jb short 000000000000006Dh; mov eax,1; cpuid; \
-             and ecx,38D83201h; cmp ecx,38D83201h; jne short 000000000000006Dh; xor ecx,ecx; xgetbv; and eax,6; \
-             cmp eax,6; jne short 000000000000006Dh; mov eax,7; xor ecx,ecx; cpuid; and ebx,128h; cmp ebx,128h; \
-             jne short 000000000000006Dh; mov eax,80000001h; cpuid; and ecx,20h; cmp ecx,20h; \
-             jne short 000000000000006Dh; mov eax,1; pop rbx; ret; xor eax,eax; pop rbx; ret"
+            text(&check),
+            "push rbx; xor eax,eax; cpuid; cmp eax,7; jb short 0000000000000063h; mov eax,1; cpuid; \
+             and ecx,38D83201h; cmp ecx,38D83201h; jne short 0000000000000063h; xor ecx,ecx; xgetbv; and eax,6; \
+             cmp eax,6; jne short 0000000000000063h; mov eax,7; xor ecx,ecx; cpuid; and ebx,128h; cmp ebx,128h; \
+             jne short 0000000000000063h; mov eax,80000001h; cpuid; and ecx,20h; cmp ecx,20h; \
+             jne short 0000000000000063h; mov eax,1; pop rbx; ret; xor eax,eax; pop rbx; ret"
         );
         assert!(check_level("x86-64-v4").is_some() && check_level("x86-64-v2").is_none());
     }
