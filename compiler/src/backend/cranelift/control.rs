@@ -95,7 +95,7 @@ pub(super) struct Emitter<'a> {
     /// Blocks that the code for part of a vector still has to fill.
     pub(super) pending: Vec<ir::Block>,
     registers: u32,
-    /// Whether something was loaded in the current block that might become a memory operand.
+    /// Whether something was loaded in the current scope that might become a memory operand.
     pub(super) foldable: bool,
 }
 
@@ -441,6 +441,7 @@ impl Emitter<'_> {
     fn enter(&mut self, branch: ir::Inst, scope: Scope, block: ir::Block) {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
+        self.foldable = false;
         self.start(block);
     }
 
@@ -455,7 +456,6 @@ impl Emitter<'_> {
     pub(super) fn start(&mut self, block: ir::Block) {
         self.clif.layout.append_block(block);
         self.block = block;
-        self.foldable = false;
     }
 }
 
