@@ -110,7 +110,7 @@ fn run(kernels: &[CompiledKernel], input: &[f32], options: ObjectOptions) -> Opt
     let path = |name: &str| dir.path().join(name);
     fs::write(path("kernels.o"), emit::object(kernels, &options).expect("an object file")).expect("written");
     fs::write(path("kernels.h"), emit::header(kernels, &options)).expect("written");
-    if !build(dir.path()) {
+    if !build(dir.path(), &suite("main.c")) {
         return None;
     }
     fs::write(path("in"), bytes_of(input)).expect("written");
@@ -120,14 +120,14 @@ fn run(kernels: &[CompiledKernel], input: &[f32], options: ObjectOptions) -> Opt
     Some((String::from_utf8_lossy(&output.stdout).into_owned(), fs::read(path("out")).expect("readable")))
 }
 
-/// Compiles and links the C program; false if there is no C compiler.
-fn build(dir: &Path) -> bool {
+/// Compiles a C program and links it with `kernels.o`; false if there is no C compiler.
+fn build(dir: &Path, program: &Path) -> bool {
     let mut cc = Command::new("cc");
     cc.args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-o", "main", "-I", "."]);
     if cfg!(target_os = "linux") {
         cc.arg("-Wl,--fatal-warnings");
     }
-    let output = match cc.arg(suite("main.c")).arg("kernels.o").current_dir(dir).output() {
+    let output = match cc.arg(program).arg("kernels.o").current_dir(dir).output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
         Err(error) => panic!("cc: {error}"),
@@ -277,19 +277,48 @@ kernel self(x: f32[n], NULL: f32 = inf) -> f32 { sum[n](x) + NULL }
     assert!(stub.contains("pub fn r#match()") && stub.contains("pub fn self_()"), "{stub}");
 }
 
-/// The example as its README says: from Rust, without the compiler in the program, and from C.
+const EXAMPLE_PRINTS: &str = "0.090031 0.244728 0.665241\n0.333333 0.333333 0.333333\n";
+
+fn example_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/aot").join(name)
+}
+
+/// The example as its README says, from C.
 #[test]
-#[ignore = "builds the compiler once more, as a build dependency; minutes"]
-fn example() {
-    if !Target::named("v3").expect("a level").runs_here() {
-        println!("skipped aot::example: this machine is not x86-64-v3");
+fn example_in_c() {
+    let host = Target::named("v3").expect("a level");
+    if !host.runs_here() {
+        println!("skipped aot::example_in_c: this machine is not x86-64-v3");
         return;
     }
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/aot/Cargo.toml");
+    let kernels = compiled(&fs::read_to_string(example_file("softmax.act")).expect("readable"), host);
+    let dir = tempfile::tempdir().expect("a folder");
+    let options = ObjectOptions::default();
+    let object = emit::object(&kernels, &options).expect("an object file");
+    fs::write(dir.path().join("kernels.o"), object).expect("written");
+    fs::write(dir.path().join("softmax.h"), emit::header(&kernels, &options)).expect("written");
+    if !build(dir.path(), &example_file("main.c")) {
+        println!("skipped aot::example_in_c: there is no C compiler `cc` on this machine");
+        return;
+    }
+    let output = Command::new(dir.path().join("main")).output().expect("the program runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), EXAMPLE_PRINTS);
+}
+
+/// The example as its README says, from Rust: without the compiler in the program.
+#[test]
+#[ignore = "builds the compiler once more, as a build dependency; minutes"]
+fn example_in_rust() {
+    if !Target::named("v3").expect("a level").runs_here() {
+        println!("skipped aot::example_in_rust: this machine is not x86-64-v3");
+        return;
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo).args(["run", "--quiet", "--manifest-path"]).arg(manifest).output();
+    let output = Command::new(cargo)
+        .args(["run", "--quiet", "--manifest-path"])
+        .arg(example_file("Cargo.toml"))
+        .output();
     let output = output.expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let wanted = "0.090031 0.244728 0.665241\n0.333333 0.333333 0.333333\n";
-    assert_eq!(String::from_utf8_lossy(&output.stdout), wanted);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), EXAMPLE_PRINTS);
 }
