@@ -1,5 +1,6 @@
 //! All tests.
 
+mod aot;
 mod bounds;
 mod diagnostics;
 mod engines;

@@ -95,8 +95,10 @@ pub(super) struct Emitter<'a> {
     /// Blocks that the code for part of a vector still has to fill.
     pub(super) pending: Vec<ir::Block>,
     registers: u32,
-    /// Whether something was loaded in the current block that might become a memory operand.
+    /// Whether something was loaded in the current scope that might become a memory operand.
     pub(super) foldable: bool,
+    /// The constant loaded last in the current scope.
+    pub(super) last_constant: Option<(Pattern, ir::Value)>,
 }
 
 /// Appends an instruction to the current block.
@@ -153,6 +155,7 @@ pub(super) fn emit_phase(
         pending: Vec::new(),
         registers: 16,
         foldable: false,
+        last_constant: None,
     };
     emitter.define(phase.lo, lo);
     emitter.define(phase.hi, hi);
@@ -441,11 +444,14 @@ impl Emitter<'_> {
     fn enter(&mut self, branch: ir::Inst, scope: Scope, block: ir::Block) {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
+        self.foldable = false;
+        self.last_constant = None;
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
+        self.last_constant = None;
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;
         scope
@@ -455,7 +461,6 @@ impl Emitter<'_> {
     pub(super) fn start(&mut self, block: ir::Block) {
         self.clif.layout.append_block(block);
         self.block = block;
-        self.foldable = false;
     }
 }
 
