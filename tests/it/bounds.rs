@@ -507,14 +507,19 @@ impl Total {
     }
 }
 
-/// The ranges of the results of a graph, each in the order of its declaration. A constant that `source` does not have
-/// was folded, and rounded.
-pub fn results(source: &Graph, graph: &Graph, sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
-    let given = source.nodes.values().filter_map(|node| match node.op {
+/// The constants of a graph.
+pub fn constants(graph: &Graph) -> Vec<Constant> {
+    let constants = graph.nodes.values().filter_map(|node| match node.op {
         Op::Const(constant) => Some(constant),
         _ => None,
     });
-    let mut run = Run { graph, sizes, given: given.collect(), values: Vec::new() };
+    constants.collect()
+}
+
+/// The ranges of the results of a graph, each in the order of its declaration. The constants that are `given` are what
+/// they seem; others were folded, and rounded.
+pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+    let mut run = Run { graph, sizes, given, values: Vec::new() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
         let value = if uses[id] > 0 { run.node(id, inputs) } else { Vec::new() };
@@ -537,8 +542,8 @@ pub fn results(source: &Graph, graph: &Graph, sizes: &[i64], inputs: &[Vec<f64>]
 struct Run<'a> {
     graph: &'a Graph,
     sizes: &'a [i64],
-    /// The constants of the text.
-    given: Vec<Constant>,
+    /// Constants that are not rounded.
+    given: &'a [Constant],
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
 }

@@ -4,7 +4,7 @@
 //! - both lie where the error analysis ([`crate::bounds`]) says, and so does what the formula gives in real numbers;
 //! - a row's bits don't depend on how many rows there are.
 
-use act::graph::{Decl, Op};
+use act::graph::{Constant, Decl, Op};
 use act::loops::interp;
 use act::types::{DimId, DimKind, DimSet};
 
@@ -51,13 +51,13 @@ pub fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
 
 /// What was found, and what the formula gives, lie in the ranges of the error analysis; for ordinary numbers these are
 /// narrow.
-pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], kind: Kind) {
+pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], given: &[Constant], kind: Kind) {
     let exact = subject.exact(data);
     let inputs = subject.source.params.iter().zip(&data.args);
     let inputs: Vec<Vec<f64>> = inputs
         .map(|(decl, array)| array.bits.iter().map(|&bits| value(decl.dtype, bits)).collect())
         .collect();
-    let ranges = bounds::results(&subject.source, &subject.optimized, &data.sizes, &inputs);
+    let ranges = bounds::results(&subject.optimized, given, &data.sizes, &inputs);
     for (number, (decl, _)) in subject.source.results.iter().enumerate() {
         for (at, range) in ranges[number].iter().enumerate() {
             let (exact, found) = (exact[number][at].to_f64(), value(decl.dtype, found[number].bits[at]));
@@ -76,11 +76,12 @@ pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], ki
 fn all_engines_agree() {
     for input in inputs::kernels() {
         for subject in subjects(&input) {
+            let given = bounds::constants(&subject.source);
             for (number, sizes) in choices(&subject) {
                 let kind = Kind::ALL[number as usize % 3];
                 let data = subject.data(sizes, kind, number);
                 let found = same_bits(&subject, &data);
-                within_bounds(&subject, &data, &found, kind);
+                within_bounds(&subject, &data, &found, &given, kind);
             }
         }
     }

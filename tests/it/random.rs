@@ -69,7 +69,8 @@ fn engines_agree_on_random_graphs() {
                 if kind != Kind::Ordinary {
                     called_in_every_way(&subject, &data);
                 }
-                within_bounds(&subject, &data, &found, Kind::Special);
+                // Any constant may come from folding.
+                within_bounds(&subject, &data, &found, &[], Kind::Special);
             }
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
