@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod graph;
+mod library;
 mod loops;
 mod passes;
 mod roundtrip;
