@@ -1,6 +1,7 @@
 //! All tests.
 
 mod diagnostics;
+mod golden;
 mod graph;
 mod library;
 mod loops;
