@@ -70,7 +70,8 @@ fn index() -> BTreeMap<String, Entry> {
                 "logarithm" => Bound::Logarithm,
                 other => panic!("{id}: no bound is called {other}"),
             });
-            let dims = map("dims").into_iter().map(|(name, dim)| (name, dim.as_str().expect("a name").to_owned()));
+            let dims =
+                map("dims").into_iter().map(|(name, dim)| (name, dim.as_str().expect("a name").to_owned()));
             let entry = Entry {
                 file: folder.join(text("file")),
                 kernel: text("kernel"),
@@ -137,13 +138,15 @@ struct Case<'a> {
 impl Case<'_> {
     /// Why the kernel is not the one that this case means, if it is not.
     fn other_kernel(&self) -> Option<String> {
-        let mut differs = self.entry.requires.iter().filter(|(name, value)| self.params.get(*name) != Some(value));
+        let mut differs =
+            self.entry.requires.iter().filter(|(name, value)| self.params.get(*name) != Some(value));
         differs.next().map(|(name, value)| format!("{name} is not {value}"))
     }
 
     fn compile(&self) -> (Kernel, Graph) {
         let path = &self.entry.file;
-        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let size = |name: &str| self.params[name].as_i64().expect("a size");
         let options = Options {
             dims: self.entry.dims.iter().map(|(name, dim)| (dim.clone(), size(name))).collect(),
@@ -154,14 +157,17 @@ impl Case<'_> {
         let file = sources.add(Source::new(path.display().to_string(), text.clone()));
         let mut lowered = pipeline::front(&sources, file, &options, &mut Blind)
             .unwrap_or_else(|errors| panic!("{}", render(&errors, &sources, false)));
-        let module = act::compile_with(&text, &options).unwrap_or_else(|error| panic!("{}: {error}", self.id));
+        let module =
+            act::compile_with(&text, &options).unwrap_or_else(|error| panic!("{}: {error}", self.id));
         (module.kernel(&self.entry.kernel).expect("the kernel"), lowered.graphs.remove(0))
     }
 
     /// The value of a number parameter, from the manifest or from an array of one element; none for its default.
     fn number(&self, name: &str) -> Option<f64> {
         match (self.params.get(name), self.inputs.get(name)) {
-            (Some(value), _) => Some(value.as_f64().unwrap_or_else(|| panic!("{}: {name} is {value}", self.id))),
+            (Some(value), _) => {
+                Some(value.as_f64().unwrap_or_else(|| panic!("{}: {name} is {value}", self.id)))
+            }
             (None, Some(array)) => {
                 assert_eq!(array.values.len(), 1, "{}: {name} is one number", self.id);
                 Some(array.values[0])
@@ -194,7 +200,8 @@ impl Case<'_> {
             }
         }
         let given = self.inputs.keys().chain(self.params.keys());
-        let ignored = |name: &str| self.entry.dims.contains_key(name) || self.entry.requires.contains_key(name);
+        let ignored =
+            |name: &str| self.entry.dims.contains_key(name) || self.entry.requires.contains_key(name);
         for name in given {
             assert!(used.contains(&name.as_str()) || ignored(name), "{}: the kernel has no {name}", self.id);
         }
@@ -205,9 +212,11 @@ impl Case<'_> {
             .params
             .iter()
             .map(|decl| {
-                let array = tensors.iter().find(|(name, _)| *name == decl.name).map(|(_, tensor)| numbers(tensor));
+                let array =
+                    tensors.iter().find(|(name, _)| *name == decl.name).map(|(_, tensor)| numbers(tensor));
                 let number = || self.number(&decl.name).map(|value| f64::from(value as f32));
-                let value = array.or_else(|| number().or_else(|| eval::default_input(decl)).map(|value| vec![value]));
+                let value =
+                    array.or_else(|| number().or_else(|| eval::default_input(decl)).map(|value| vec![value]));
                 value.unwrap_or_else(|| panic!("{}: no value for {}", self.id, decl.name))
             })
             .collect();
@@ -225,7 +234,9 @@ impl Case<'_> {
             let exact: Vec<f64> = exact.iter().map(|value| value.to_f64()).collect();
             let compiled = numbers(result);
             wrong.extend(self.compare(&decl.name, "formula", &exact, golden, |y, _| formula_tolerance(y)));
-            wrong.extend(self.compare(&decl.name, "kernel", &compiled, golden, |y, _| self.atol + self.rtol * y.abs()));
+            wrong.extend(
+                self.compare(&decl.name, "kernel", &compiled, golden, |y, _| self.atol + self.rtol * y.abs()),
+            );
             if let Some(bound) = self.entry.bound {
                 let exact = Array { shape: golden.shape.clone(), values: exact };
                 let limit = |y: f64, at: usize| self.promised(bound, y, at, &exact);
@@ -308,7 +319,9 @@ fn formulas_are_those_of_the_papers() {
         for (name, case) in golden["cases"].as_object().expect("cases") {
             let mut arrays = |side: &str, key: &str| -> BTreeMap<String, Array> {
                 let names = case[key].as_object().expect("names").keys();
-                names.map(|array| (array.clone(), read_array(&mut archive, &format!("{name}.{side}.{array}")))).collect()
+                names
+                    .map(|array| (array.clone(), read_array(&mut archive, &format!("{name}.{side}.{array}"))))
+                    .collect()
             };
             let case = Case {
                 id,
