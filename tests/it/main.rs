@@ -6,5 +6,6 @@ mod graph;
 mod library;
 mod loops;
 mod passes;
+mod reference;
 mod roundtrip;
 mod syntax;
