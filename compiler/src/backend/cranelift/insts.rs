@@ -75,6 +75,7 @@ impl Emitter<'_> {
         }
         let offset = self.pool.offset(pattern);
         let pool = self.pool_address();
+        self.foldable = true;
         ins!(self).load(types::F32X4, plain(), pool, offset)
     }
 
