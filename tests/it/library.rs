@@ -1,6 +1,8 @@
 //! The prelude: every function has documentation, knows all names that it uses, and compiles when a kernel calls it.
 
-use act::diag::{Source, Sources, render};
+use std::path::Path;
+
+use act::diag::{FileId, Source, Sources, render};
 use act::sema::prelude;
 use act::syntax::{self, ast};
 use act::{compile, sema};
@@ -100,10 +102,30 @@ fn the_index_holds_every_function() {
 #[test]
 fn every_function_compiles() {
     for (function, _) in functions() {
-        let text = kernel(&function);
-        if let Err(error) = compile(&text) {
-            panic!("{text}\n{error}");
+        let single = kernel(&function);
+        for text in [single.replace("f32", "f64"), single] {
+            if let Err(error) = compile(&text) {
+                panic!("{text}\n{error}");
+            }
         }
+    }
+}
+
+#[test]
+fn texts_are_formatted() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kernels");
+    let mut texts: Vec<(String, String)> =
+        prelude::FILES.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    for entry in std::fs::read_dir(examples).expect("the examples") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_some_and(|end| end == "act") {
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            texts.push((path.display().to_string(), text));
+        }
+    }
+    for (name, text) in texts {
+        let tree = syntax::parse(&text, FileId(0)).expect("it parses");
+        assert_eq!(syntax::print(&tree), text, "{name} is not formatted");
     }
 }
 
