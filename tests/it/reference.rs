@@ -29,10 +29,14 @@ fn every_function_is_listed() {
     for with_dims in [false, true] {
         let open = if with_dims { '[' } else { '(' };
         for name in prelude::function_names(with_dims) {
-            assert!(text.contains(&format!("`{name}{open}")), "`{name}` of the library is not in the reference");
+            assert!(
+                text.contains(&format!("`{name}{open}")),
+                "`{name}` of the library is not in the reference"
+            );
         }
     }
-    let expanded = Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded && **prim != Prim::ExpNonpos);
+    let expanded =
+        Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded && **prim != Prim::ExpNonpos);
     for prim in expanded {
         assert!(text.contains(&format!("`{prim}(")), "`{prim}` is not in the reference");
     }
@@ -47,7 +51,10 @@ fn signatures_are_those_of_the_library() {
     for (name, prelude) in prelude::FILES {
         for line in prelude.lines().filter_map(|line| line.strip_prefix("fn ")) {
             let signature = &line[..=line.find(')').expect("parameters end")];
-            assert!(text.contains(&format!("| `{signature}` |")), "`{signature}` of {name} is not in the reference");
+            assert!(
+                text.contains(&format!("| `{signature}` |")),
+                "`{signature}` of {name} is not in the reference"
+            );
         }
     }
 }
