@@ -1,5 +1,6 @@
 //! All tests.
 
+mod aot;
 mod diagnostics;
 mod golden;
 mod graph;

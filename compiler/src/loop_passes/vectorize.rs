@@ -7,11 +7,15 @@
 //! *Width.* A loop's vectors have as many lanes as fit its elements: 4 of 32 bits, 2 of 64 bits in 16 bytes; where
 //! both sizes meet in one loop, one lane.
 //!
-//! *Order.* Straight-line code is written out one vector after another, each from its loads to its stores, rather than
-//! one operation for all vectors after another: few values are alive at a time, and the processor's own reordering overlaps the vectors.
+//! *Order.* Straight-line code is written out for a few vectors at a time, one statement of each after another: enough to hide the
+//! latency of one vector's chain behind the others, few enough for the registers. Short bodies are written out one vector after another,
+//! each from its loads to its stores: the processor's own reordering overlaps them.
+//!
+//! *Carried variables* stay in registers if all of them and the body fit there; otherwise they lie in local memory, and an iteration
+//! fetches those of the vectors that it takes.
 //!
 //! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Carried
-//! variables wait in local memory meanwhile, since the vector in question is only known at the call.
+//! variables lie in local memory meanwhile, since the vector in question is only known at the call.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -25,7 +29,7 @@ use crate::target::Target;
 use crate::types::SizeExpr;
 
 /// As many vectors are written out alternating, one statement for each after another.
-const GROUP: usize = 2;
+const GROUP: usize = 4;
 
 /// Statements from which on the processor can't overlap whole vectors by itself, so that they alternate.
 const INTERLEAVED: usize = 8;

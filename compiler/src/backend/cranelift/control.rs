@@ -97,6 +97,8 @@ pub(super) struct Emitter<'a> {
     registers: u32,
     /// Whether something was loaded in the current scope that might become a memory operand.
     pub(super) foldable: bool,
+    /// The constant loaded last in the current scope.
+    pub(super) last_constant: Option<(Pattern, ir::Value)>,
 }
 
 /// Appends an instruction to the current block.
@@ -153,6 +155,7 @@ pub(super) fn emit_phase(
         pending: Vec::new(),
         registers: 16,
         foldable: false,
+        last_constant: None,
     };
     emitter.define(phase.lo, lo);
     emitter.define(phase.hi, hi);
@@ -442,11 +445,13 @@ impl Emitter<'_> {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
         self.foldable = false;
+        self.last_constant = None;
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
+        self.last_constant = None;
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;
         scope

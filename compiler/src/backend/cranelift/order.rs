@@ -71,8 +71,12 @@ impl Order {
             Stmt::Let(_, Inst::Load(access)) => concerned(access.buffer),
             _ => false,
         };
-        let mut loads: Vec<(usize, Value)> =
-            self.waiting.iter().filter(|(_, (_, stmt))| reads(stmt)).map(|(&value, &(at, _))| (at, value)).collect();
+        let mut loads: Vec<(usize, Value)> = self
+            .waiting
+            .iter()
+            .filter(|(_, (_, stmt))| reads(stmt))
+            .map(|(&value, &(at, _))| (at, value))
+            .collect();
         loads.sort_unstable();
         for (_, value) in loads {
             self.fetch(value);
