@@ -2,8 +2,11 @@
 
 mod aot;
 mod diagnostics;
+mod golden;
 mod graph;
+mod library;
 mod loops;
 mod passes;
+mod reference;
 mod roundtrip;
 mod syntax;
