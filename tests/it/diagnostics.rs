@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use act::diag::{Diagnostics, Source, Sources, codes, render, render_short};
-use act::syntax;
+use act::pipeline::{self, Blind, Options};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("compiler/ lies in the workspace").to_owned()
@@ -14,7 +14,10 @@ fn root() -> PathBuf {
 fn front_end(name: &str, text: &str) -> (Diagnostics, Sources) {
     let mut sources = Sources::new();
     let file = sources.add(Source::new(name, text));
-    let found = syntax::parse(text, file).err().unwrap_or_default();
+    let found = match pipeline::front(&sources, file, &Options::default(), &mut Blind) {
+        Ok(lowered) => lowered.warnings,
+        Err(found) => found,
+    };
     (found, sources)
 }
 
