@@ -7,6 +7,7 @@ mod engines;
 mod golden;
 mod graph;
 mod guard;
+mod hostile;
 mod inputs;
 mod library;
 mod loops;
