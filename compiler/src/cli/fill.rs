@@ -18,6 +18,8 @@ pub struct Source<'a> {
     pub stream: &'a str,
     /// Integers are from 0 up to and without this number.
     pub labels: Option<i32>,
+    /// After so many elements they come again, so that large arrays are made in no time.
+    pub period: usize,
 }
 
 impl Source<'_> {
@@ -32,16 +34,27 @@ impl Source<'_> {
 
     /// An array of that shape.
     pub fn tensor(&self, dtype: DType, shape: &[usize]) -> Result<Tensor, Error> {
-        let mut tensor = Tensor::zeros(dtype, shape)?;
         let key = self.key();
         let below = u64::from(self.below().max(1).unsigned_abs());
-        let filled = match dtype {
-            DType::F32 => fill(&mut tensor, |i| normal(key, i) as f32),
-            DType::F64 => fill(&mut tensor, |i| normal(key, i)),
-            DType::I32 => fill(&mut tensor, |i| (word(key, i) % below) as i32),
-            DType::Bool => fill(&mut tensor, |i| word(key, i) >> 63 == 1),
-        };
-        Ok(filled)
+        match dtype {
+            DType::F32 => self.fill(shape, |i| normal(key, i) as f32),
+            DType::F64 => self.fill(shape, |i| normal(key, i)),
+            DType::I32 => self.fill(shape, |i| (word(key, i) % below) as i32),
+            DType::Bool => self.fill(shape, |i| word(key, i) >> 63 == 1),
+        }
+    }
+
+    fn fill<T: act::Element>(&self, shape: &[usize], element: impl Fn(u64) -> T) -> Result<Tensor, Error> {
+        let mut values: Vec<T> = Tensor::zeros(T::DTYPE, shape)?.into_vec().expect("it is of that dtype");
+        let period = self.period.min(values.len());
+        let (first, rest) = values.split_at_mut(period);
+        for (i, value) in first.iter_mut().enumerate() {
+            *value = element(i as u64);
+        }
+        for part in rest.chunks_mut(period.max(1)) {
+            part.copy_from_slice(&first[..part.len()]);
+        }
+        Ok(Tensor::from_vec(values, shape).expect("the shape is that of the zeros"))
     }
 
     fn below(&self) -> i32 {
@@ -55,16 +68,6 @@ impl Source<'_> {
         });
         mix(hash ^ mix(self.seed))
     }
-}
-
-fn fill<T: act::Element>(tensor: &mut Tensor, element: impl Fn(u64) -> T) -> Tensor {
-    let shape = tensor.shape().to_vec();
-    let empty = Tensor::zeros(tensor.dtype(), &[0]).expect("no elements need no memory");
-    let mut values: Vec<T> = std::mem::replace(tensor, empty).into_vec().expect("the dtype is that of T");
-    for (i, value) in values.iter_mut().enumerate() {
-        *value = element(i as u64);
-    }
-    Tensor::from_vec(values, &shape).expect("the shape is what it was")
 }
 
 /// Word `i` of the sequence with that key: splitmix64.
@@ -96,11 +99,11 @@ mod tests {
         let mean = numbers.iter().sum::<f64>() / 1e5;
         let var = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 1e5;
         assert!(mean.abs() < 0.01 && (var - 1.0).abs() < 0.02, "{mean} {var}");
-        let source = Source { seed: 1, stream: "x", labels: Some(3) };
+        let source = Source { seed: 1, stream: "x", labels: Some(3), period: usize::MAX };
         let labels = source.tensor(DType::I32, &[1000]).unwrap();
         let labels = labels.as_slice::<i32>().unwrap();
         assert!((0..3).all(|label| labels.iter().filter(|&&x| x == label).count() > 280));
-        let again = Source { seed: 1, stream: "y", labels: None }.tensor(DType::F32, &[4]).unwrap();
+        let again = Source { stream: "y", ..source }.tensor(DType::F32, &[4]).unwrap();
         assert_ne!(again, source.tensor(DType::F32, &[4]).unwrap());
     }
 }

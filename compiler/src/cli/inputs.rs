@@ -1,7 +1,7 @@
 //! What may stand behind `--in`, `--out`, `--set`, `--shape` and `--dim`, and the arrays and numbers that a call gets.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use act::graph::{Graph, Op};
@@ -190,7 +190,7 @@ fn equation(text: &str) -> Result<(String, &str), String> {
 }
 
 /// What a user gives for a call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Request<'a> {
     /// Files.
     pub places: &'a [Place],
@@ -202,6 +202,8 @@ pub struct Request<'a> {
     pub cast: bool,
     /// For what is made up.
     pub seed: u64,
+    /// After so many elements what is made up comes again.
+    pub period: usize,
 }
 
 /// What a call gets.
@@ -262,7 +264,7 @@ impl Call {
         }
         let binder = binder(signature)?;
         call.shapes = call.bind_sizes(&binder)?;
-        call.make_up(graph, signature, request.seed, &everywhere)?;
+        call.make_up(graph, signature, request, &everywhere)?;
         // Tells of wrong numbers before anything is done.
         call.bind(&binder).run_alloc().map(drop)?;
         Ok(call)
@@ -373,7 +375,7 @@ impl Call {
         &mut self,
         graph: &Graph,
         signature: &Signature,
-        seed: u64,
+        request: &Request<'_>,
         everywhere: &[Option<f64>],
     ) -> Outcome {
         for (index, param) in signature.params.iter().enumerate() {
@@ -392,8 +394,12 @@ impl Call {
                     }
                     None if default.is_some() => {}
                     None => {
-                        let source =
-                            Source { seed, stream: &param.name, labels: labels(graph, index, &self.shapes) };
+                        let source = Source {
+                            seed: request.seed,
+                            stream: &param.name,
+                            labels: labels(graph, index, &self.shapes),
+                            period: request.period,
+                        };
                         self.origins[index] = Some(source.describe(param.dtype));
                         self.arrays[index] = Some(source.tensor(param.dtype, shape)?);
                     }
@@ -466,9 +472,4 @@ fn labels(graph: &Graph, param: usize, shapes: &Shapes) -> Option<i32> {
         let size = args.iter().any(|&arg| is_param(arg)).then(|| size(index)).flatten()?;
         i32::try_from(size).ok()
     })
-}
-
-/// A path for messages about a file.
-pub fn name_of(path: &Path) -> String {
-    path.display().to_string()
 }

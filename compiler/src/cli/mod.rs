@@ -9,6 +9,7 @@ pub mod fmt;
 pub mod opt;
 pub mod run;
 
+mod copy;
 mod engine;
 mod files;
 mod fill;

@@ -196,6 +196,15 @@ pub fn short(value: f64) -> String {
             let text = format!("{value:.6}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
-        _ => format!("{value:.4e}"),
+        _ => {
+            let text = format!("{value:.4e}");
+            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let digits = if digits.contains('.') {
+                digits.trim_end_matches('0').trim_end_matches('.')
+            } else {
+                digits
+            };
+            format!("{digits}e{exponent}")
+        }
     }
 }

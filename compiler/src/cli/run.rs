@@ -86,6 +86,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         sizes: args.shape.clone().unwrap_or_default(),
         cast: args.cast,
         seed: args.seed,
+        period: usize::MAX,
     };
     let call = Call::prepare(&graph, &signature, &request)?;
     let results = match (args.engine.chosen(), &numeric.func) {
@@ -156,7 +157,7 @@ fn show(
         write!(session.out, "\n{}", preview::text(&result.name, tensor))?;
     }
     for place in &args.outputs {
-        writeln!(session.out, "\nwrote {} to {place}", place.name)?;
+        writeln!(session.out, "wrote {} to {place}", place.name)?;
     }
     Ok(())
 }
