@@ -7,7 +7,6 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use act::diag::Sources;
 use act::emit;
 use act::pipeline::{self, Observer, Stage};
 use act::types::DimKind;
@@ -335,45 +334,43 @@ impl Observer for Clock {
 
 /// From text to callable code, over and over.
 fn measure_compiler(args: &Args, text: &Text, options: &Options, session: &mut Session<'_>) -> Outcome {
-    // Mistakes are told once.
-    text.graphs(options, session)?;
-    let mut runs: Vec<Vec<(&'static str, f64)>> = Vec::new();
     let start = Instant::now();
+    let first = compile_once(text, options, session)?;
+    let mut runs: Vec<Vec<(&'static str, f64)>> = Vec::new();
     while runs.len() < ROUNDS || (start.elapsed().as_secs_f64() < args.time && runs.len() < 10_000) {
-        runs.push(compile_once(&text.sources, text, options)?);
+        // What there is to warn of has been said.
+        runs.push(compile_once(text, options, &Session::silent(&mut std::io::sink()))?);
     }
     let total = |run: &Vec<(&'static str, f64)>| run.iter().map(|(_, time)| time).sum::<f64>();
-    let cold = total(&runs[0]);
-    let warm = &runs[1..];
-    let median_of = |name: &str| {
-        let times = warm.iter().flat_map(|run| run.iter().filter(|(known, _)| *known == name));
-        median(&mut times.map(|(_, time)| *time).collect::<Vec<_>>())
+    let times_of = |name: &str| {
+        let times = runs.iter().flat_map(|run| run.iter().filter(|(known, _)| *known == name));
+        times.map(|(_, time)| *time).collect::<Vec<f64>>()
     };
-    let stages: Vec<(&str, f64)> = runs[0].iter().map(|&(name, _)| (name, median_of(name))).collect();
-    let whole = median(&mut warm.iter().map(total).collect::<Vec<_>>());
+    let mut stages: Vec<(&str, Vec<f64>)> = first.iter().map(|&(name, _)| (name, times_of(name))).collect();
+    stages.push(("text to callable", runs.iter().map(total).collect()));
     if args.json {
-        let stages: Map<String, Value> =
-            stages.iter().map(|(name, time)| ((*name).to_owned(), json!(time))).collect();
-        let object =
-            json!({ "file": args.file, "runs": runs.len(), "ns": whole, "ns_first": cold, "stages": stages });
+        let times = stages.iter_mut().map(|(name, times)| ((*name).to_owned(), json!(median(times))));
+        let object = json!({
+            "file": args.file.display().to_string(), "runs": runs.len(),
+            "ns_first": total(&first), "ns": times.collect::<Map<String, Value>>(),
+        });
         writeln!(session.out, "{object}")?;
         return Ok(());
     }
-    let row = |name: &str, time: f64| vec![name.to_owned(), format!("{:.0}", time / 1e3)];
-    let mut rows: Vec<Vec<String>> = stages.iter().map(|(name, time)| row(name, *time)).collect();
-    rows.push(row("text to callable", whole));
-    rows.push(row("the first time", cold));
-    write!(session.out, "{}", table(&["until", "us"], &rows))?;
+    let us = |time: f64| format!("{:.0}", time / 1e3);
+    let row = |(name, times): &mut (&str, Vec<f64>)| {
+        let middle = median(times);
+        vec![(*name).to_owned(), us(middle), us(times[0])]
+    };
+    let mut rows: Vec<Vec<String>> = stages.iter_mut().map(row).collect();
+    rows.push(vec!["the first time".to_owned(), us(total(&first)), String::new()]);
+    write!(session.out, "{}", table(&["stage", "us", "least"], &rows))?;
     Ok(())
 }
 
-fn compile_once(sources: &Sources, text: &Text, options: &Options) -> Outcome<Vec<(&'static str, f64)>> {
+fn compile_once(text: &Text, options: &Options, session: &Session<'_>) -> Outcome<Vec<(&'static str, f64)>> {
     let mut clock = Clock::start();
-    let compiled = pipeline::compile(sources, text.file, options, &mut clock);
-    let (kernels, _) = compiled.map_err(|error| match error {
-        pipeline::CompileError::Text(_) => unreachable!("the text was checked"),
-        pipeline::CompileError::Target(error) => Failure::Message(error.to_string()),
-    })?;
+    let kernels = text.compile(options, &mut clock, session)?;
     let module = emit::jit::load(kernels).map_err(|error| Failure::Message(error.to_string()))?;
     clock.note("load");
     drop(module);

@@ -30,15 +30,6 @@ impl Engine {
     pub fn chosen(self) -> Engine {
         if self == Engine::Auto { Engine::Cranelift } else { self }
     }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self.chosen() {
-            Engine::Auto | Engine::Cranelift => "cranelift",
-            Engine::Interp => "interp",
-            Engine::Eval => "eval",
-        }
-    }
 }
 
 /// Keeps the loop IR as the numeric passes leave it.

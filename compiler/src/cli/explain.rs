@@ -435,8 +435,18 @@ fn full_names(graph: &Graph) -> Vec<String> {
 fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
     let full = full_dims(graph);
     let mut kept: BTreeMap<NodeId, Place> = BTreeMap::new();
-    let mut passes = Vec::new();
-    for (region, step) in regions.prologue.iter().chain(&regions.body).filter_map(region_of).enumerate() {
+    let mut passes: Vec<Pass> = Vec::new();
+    // What is the same all over a place stays in registers.
+    let mut values: Vec<NodeId> = Vec::new();
+    for step in regions.prologue.iter().chain(&regions.body) {
+        let step = match step {
+            Step::Region(region) => region,
+            Step::Values(nodes) => {
+                values.extend(nodes);
+                continue;
+            }
+        };
+        let region = passes.len();
         let mut pass = Pass { region, reads: Vec::new(), writes: Vec::new(), bytes: 0 };
         let mut read = |name: &str, bytes: usize| {
             if !pass.reads.iter().any(|known| known == name) {
@@ -446,7 +456,10 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
         };
         for node in uses(graph, step) {
             let size = |decl: &Decl| if is_full(graph, decl, full) { decl.dtype.bytes() } else { 0 };
-            if let Some(place) = kept.get(&node).filter(|_| !step.nodes.contains(&node)) {
+            if step.nodes.contains(&node) || values.contains(&node) {
+                continue;
+            }
+            if let Some(place) = kept.get(&node) {
                 let (name, bytes) = place_of(graph, node, *place, full);
                 read(&name, bytes);
             } else if let Some((param, _)) = leaf(graph, node) {
@@ -465,13 +478,6 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
         passes.push(pass);
     }
     passes
-}
-
-fn region_of(step: &Step) -> Option<&Region> {
-    match step {
-        Step::Region(region) => Some(region),
-        Step::Values(_) => None,
-    }
 }
 
 /// What a region takes from outside or from itself.
@@ -544,6 +550,12 @@ impl Operations {
         let functions: Vec<String> = functions.collect();
         let functions =
             if functions.is_empty() { String::new() } else { format!(" ({})", functions.join(", ")) };
-        format!("{} operations{functions}, {} loads, {} stores", self.total(), self.loads, self.stores)
+        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        format!(
+            "{}{functions}, {}, {}",
+            count(self.total(), "operation"),
+            count(self.loads, "load"),
+            count(self.stores, "store")
+        )
     }
 }

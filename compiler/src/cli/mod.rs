@@ -41,6 +41,8 @@ pub struct Session<'a> {
     pub out: &'a mut dyn Write,
     /// Whether messages on standard error are coloured.
     pub color: bool,
+    /// Whether messages about texts are dropped.
+    silent: bool,
 }
 
 impl<'a> Session<'a> {
@@ -54,19 +56,19 @@ impl<'a> Session<'a> {
                 !refused && std::io::stderr().is_terminal()
             }
         };
-        Session { out, color }
+        Session { out, color, silent: false }
+    }
+
+    /// A run that shows no messages about texts.
+    pub fn silent(out: &'a mut dyn Write) -> Session<'a> {
+        Session { out, color: false, silent: true }
     }
 
     /// Shows messages about a text.
     pub fn show(&self, diagnostics: &Diagnostics, sources: &Sources) {
-        if !diagnostics.is_empty() {
+        if !diagnostics.is_empty() && !self.silent {
             write_stderr(&render(diagnostics, sources, self.color));
         }
-    }
-
-    /// Shows a warning.
-    pub fn warn(&self, message: &str) {
-        tell("warning", message, self.color);
     }
 }
 

@@ -5,7 +5,7 @@
 //! and opens archives.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use act::{DType, Data, Tensor};
@@ -48,7 +48,7 @@ pub fn read(place: &Place) -> Outcome<Array> {
     let fail = |problem: String| Failure::Message(format!("{place}: {problem}"));
     let file = open(&place.path).map_err(fail)?;
     if place.is_archive() {
-        return read_member(file, place.member()).map_err(fail);
+        return read_member(std::io::BufReader::new(file), place.member()).map_err(fail);
     }
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|known| known.len());
     read_array(&mut std::io::BufReader::new(file), length).map_err(fail)
@@ -62,10 +62,9 @@ fn open(path: &Path) -> Result<File, String> {
     }
 }
 
-fn read_member(file: File, member: &str) -> Result<Array, String> {
+fn read_member(file: impl Read + Seek, member: &str) -> Result<Array, String> {
     let broken = |error: &dyn std::fmt::Display| format!("is not a .npz archive: {error}");
-    let mut archive =
-        npyz::npz::NpzArchive::new(std::io::BufReader::new(file)).map_err(|error| broken(&error))?;
+    let mut archive = npyz::npz::NpzArchive::new(file).map_err(|error| broken(&error))?;
     let known: Vec<String> = archive.array_names().map(str::to_owned).collect();
     let entry = npyz::npz::file_name_from_array_name(member);
     let mut entry = match archive.zip_archive().by_name(&entry) {
@@ -525,7 +524,9 @@ fn write_values<T: AutoSerialize + Serialize + Copy>(
 
 #[cfg(test)]
 mod tests {
-    use super::{half, read_array, write_array};
+    use std::io::Cursor;
+
+    use super::{archive, half, read_array, read_member, write_array};
     use act::{DType, Tensor};
 
     /// A `.npy` of version 1 with this header and these bytes.
@@ -596,6 +597,29 @@ mod tests {
         ];
         for header in headers {
             assert!(read(&file(header, &[])).is_err(), "{header}");
+        }
+    }
+
+    #[test]
+    fn damaged_archives_are_told() {
+        let tensor = Tensor::from_vec(vec![1_i32, 2, 3], &[3]).unwrap();
+        let place = |text: &str| text.parse::<super::Place>().unwrap();
+        let members = [(place("a=all.npz"), &tensor), (place("b=all.npz:other"), &tensor)];
+        let good = archive(&members.iter().collect::<Vec<_>>()).unwrap();
+        let read = |bytes: &[u8], name: &str| read_member(Cursor::new(bytes.to_vec()), name);
+        for name in ["a", "other"] {
+            assert_eq!(read(&good, name).unwrap().into_tensor(DType::I32, false).as_ref(), Ok(&tensor));
+        }
+        assert_eq!(read(&good, "b").unwrap_err(), "the archive has no array `b`; it has a, other");
+        for end in 0..good.len() {
+            assert!(read(&good[..end], "a").is_err(), "{end}");
+        }
+        for at in 0..good.len() {
+            for byte in [0, 1, 0x7f, 0xff] {
+                let mut bad = good.clone();
+                bad[at] = byte;
+                let _ = read(&bad, "other");
+            }
         }
     }
 }

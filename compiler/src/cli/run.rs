@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "NAME=VALUE", allow_hyphen_values = true)]
     settings: Vec<Setting>,
     /// Sizes of dimensions: n=4,d=8; the leading axes are ..=64 or ..=8x16
-    #[arg(long, value_name = "SIZES", default_value = None)]
+    #[arg(long, value_name = "SIZES")]
     shape: Option<Sizes>,
     /// Writes a result to a .npy, or into a .npz (y=all.npz:name)
     #[arg(long = "out", value_name = "NAME=FILE")]
