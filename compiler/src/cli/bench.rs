@@ -87,10 +87,6 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let signature = pipeline::signature(&graph);
     let kernel = load(graph.clone(), &options, &mut pipeline::Blind)?.with_threads(args.threads);
     let shapes = if args.shapes.is_empty() { default_shapes(&signature) } else { args.shapes.clone() };
-    // Mistakes in the shapes come before anything is measured.
-    if !args.json {
-        writeln!(session.out, "{}  cranelift, {}", words::heading(&signature), options.target)?;
-    }
     let bar = ProgressBar::new(shapes.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
         bar.set_style(style);
@@ -111,6 +107,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     }
     bar.finish_and_clear();
     if !args.json {
+        writeln!(session.out, "{}  cranelift, {}", words::heading(&signature), options.target)?;
         let head = ["shape", "ns/call", "least", "ns/element", "GB/s", "x memcpy", "x streaming copy"];
         write!(session.out, "{}", table(&head, &rows))?;
     }

@@ -25,11 +25,11 @@ pub struct Args {
     #[arg(short, value_name = "OUT.o")]
     output: PathBuf,
     /// Also writes a C header; beside the object file if no name is given
-    #[arg(long, value_name = "OUT.h", num_args = 0..=1, default_missing_value = "")]
-    header: Option<PathBuf>,
+    #[arg(long, value_name = "OUT.h")]
+    header: Option<Option<PathBuf>>,
     /// Also writes a Rust file; beside the object file if no name is given
-    #[arg(long, value_name = "OUT.rs", num_args = 0..=1, default_missing_value = "")]
-    rust: Option<PathBuf>,
+    #[arg(long, value_name = "OUT.rs")]
+    rust: Option<Option<PathBuf>>,
     /// Only this kernel of the file
     #[arg(short, long, value_name = "KERNEL")]
     kernel: Option<String>,
@@ -61,16 +61,21 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let object = emit::object(&kernels, &choice).map_err(|error| Failure::Message(error.to_string()))?;
     let mut staged = vec![Staged::new(&args.output, &object)?];
     if let Some(path) = &args.header {
-        staged
-            .push(Staged::new(&beside(path, &args.output, "h"), emit::header(&kernels, &choice).as_bytes())?);
+        staged.push(Staged::new(
+            &beside(path.as_deref(), &args.output, "h"),
+            emit::header(&kernels, &choice).as_bytes(),
+        )?);
     }
     if let Some(path) = &args.rust {
-        staged.push(Staged::new(&beside(path, &args.output, "rs"), emit::rust_stub(&kernels).as_bytes())?);
+        staged.push(Staged::new(
+            &beside(path.as_deref(), &args.output, "rs"),
+            emit::rust_stub(&kernels).as_bytes(),
+        )?);
     }
     commit(staged)
 }
 
 /// The path given, or that of the object file with another extension.
-fn beside(path: &Path, object: &Path, extension: &str) -> PathBuf {
-    if path.as_os_str().is_empty() { object.with_extension(extension) } else { path.to_owned() }
+fn beside(path: Option<&Path>, object: &Path, extension: &str) -> PathBuf {
+    path.map_or_else(|| object.with_extension(extension), Path::to_owned)
 }

@@ -8,7 +8,7 @@ use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, Form, Graph, NodeId, Op};
 use act::graph_passes::fuse::leaf;
-use act::graph_passes::ranges::Ranges;
+use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
 use act::graph_passes::{self, fuse};
 use act::loops::{BLOCK_STEPS, BufferKind, Func, Inst, LoopKind, Stmt, Verified};
 use act::ops::{Class, Prim, Reduction};
@@ -70,7 +70,13 @@ fn bound(signature: &Signature, sizes: &Sizes) -> Outcome<Vec<i64>> {
     if let Some(leading) = &sizes.leading {
         bind = bind.leading(leading);
     }
-    Ok(bind.shapes()?.dims)
+    match bind.shapes() {
+        Ok(shapes) => Ok(shapes.dims),
+        Err(act_runtime::Error::Unbound { dims }) => {
+            Err(Failure::Message(format!("--shape must give all sizes; {} is missing", dims.join(", "))))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Collects what the stages make.
@@ -330,13 +336,19 @@ impl Report {
             out.push(format!("{}: at most 2 ulp", names.join(", ")));
         }
         if names.contains(&Prim::ExpNonpos.name()) {
-            out.push("exp_nonpos: exp, with results below the smallest normal number 0".to_owned());
+            out.push("where exp_nonpos is below the smallest normal number it is 0".to_owned());
         }
         for (id, node) in &self.graph.nodes {
             if let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op
                 && node.dtype.is_float()
             {
                 out.push(self.sum(id, args, *dims, node.dtype));
+                if is_shifted_exp_sum(&self.graph, &node.op) {
+                    let unit = unit(node.dtype);
+                    out.push(format!(
+                        "exp(u - max u) / {id}, a softmax of u: at most (S + 6 + |u - max u|) {unit} of itself"
+                    ));
+                }
             }
         }
         out
@@ -345,7 +357,7 @@ impl Report {
     /// The bound of a sum.
     fn sum(&self, id: NodeId, args: &[NodeId], dims: DimSet, dtype: DType) -> String {
         let names = dims.iter().map(|dim| self.graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ");
-        let unit = if dtype == DType::F64 { "2^-53" } else { "2^-24" };
+        let unit = unit(dtype);
         let lanes = match self.graph.form(args, dims) {
             Form::Row => i64::from(Reduction::Sum.lanes()) * 4 / dtype.bytes() as i64,
             Form::Column => 1,
@@ -383,6 +395,11 @@ impl Report {
         }
         out
     }
+}
+
+/// Half a unit in the last place of 1.
+fn unit(dtype: DType) -> &'static str {
+    if dtype == DType::F64 { "2^-53" } else { "2^-24" }
 }
 
 fn code_bytes(code: &CompiledKernel) -> usize {

@@ -26,13 +26,17 @@ impl Staged {
         // A link stays; what it leads to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(Failure::Message(format!("{}: there is no such folder", folder.display())));
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".actc-");
         let usual = usual_permissions();
         if let Some(permissions) = usual {
             builder.permissions(permissions);
         }
-        let mut file = builder.tempfile_in(folder).map_err(fail)?;
+        // The error's own text names the file beside it.
+        let mut file = builder.tempfile_in(folder).map_err(|error| fail(error.kind().into()))?;
         file.write_all(bytes).and_then(|()| file.flush()).map_err(fail)?;
         Ok(Staged { path, file })
     }

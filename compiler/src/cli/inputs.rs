@@ -350,6 +350,9 @@ impl Call {
                 Ok(shapes) => return Ok(shapes),
                 Err(error) => error,
             };
+            if let Error::DimParam { name, given, .. } = &error {
+                return Err(Failure::Message(format!("{error}: give --dim {name}={given}")));
+            }
             let Error::Unbound { dims } = &error else { return Err(error.into()) };
             let free = signature
                 .dims
