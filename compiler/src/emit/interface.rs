@@ -89,7 +89,7 @@ pub(super) const fn c_type(dtype: DType) -> &'static str {
     }
 }
 
-/// Whether the result may be the same array as the parameter: every variant allows it, and they are of one form.
+/// Whether the two have the same dtype and the same dimensions in the same order, so that they can be one array.
 pub(super) fn same_form(signature: &Signature, param: u32, result: u32) -> bool {
     let (param, result) = (&signature.params[param as usize], &signature.results[result as usize]);
     let dims = |decl: &ParamDecl| axes(decl).concat();
@@ -229,7 +229,7 @@ const WORDS: &[&str] = &[
     "while",
     "xor",
     "xor_eq",
-    // With an underscore and a capital every such name is reserved, but these are all that can be met.
+    // Macros of the standard headers in capitals.
     "NULL",
     "EOF",
     "I",

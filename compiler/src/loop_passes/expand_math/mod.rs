@@ -9,6 +9,7 @@ mod exp;
 mod expm1;
 mod log;
 mod log1p;
+mod one_plus_erf;
 mod parts;
 mod sigmoid;
 mod tanh;
@@ -62,4 +63,5 @@ elementary! {
     Sigmoid 1 sigmoid::sigmoid, "1 / (1 + e^-x).";
     Tanh 1 tanh::tanh, "Hyperbolic tangent.";
     Erf 1 erf::erf, "Error function.";
+    OnePlusErf 1 one_plus_erf::one_plus_erf, "1 + erf x.";
 }
