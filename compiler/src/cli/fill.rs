@@ -18,6 +18,8 @@ pub struct Source<'a> {
     pub stream: &'a str,
     /// Integers are from 0 up to and without this number.
     pub labels: Option<i32>,
+    /// Floats are not negative.
+    pub positive: bool,
     /// After so many elements they come again, so that large arrays are made in no time.
     pub period: usize,
 }
@@ -26,6 +28,7 @@ impl Source<'_> {
     /// In words.
     pub fn describe(&self, dtype: DType) -> String {
         match dtype {
+            DType::F32 | DType::F64 if self.positive => "sizes of standard normal numbers".to_owned(),
             DType::F32 | DType::F64 => "standard normal".to_owned(),
             DType::I32 => format!("uniform in 0..{}", self.below()),
             DType::Bool => "true or false".to_owned(),
@@ -37,8 +40,8 @@ impl Source<'_> {
         let key = self.key();
         let below = u64::from(self.below().max(1).unsigned_abs());
         match dtype {
-            DType::F32 => self.fill(shape, |i| normal(key, i) as f32),
-            DType::F64 => self.fill(shape, |i| normal(key, i)),
+            DType::F32 => self.fill(shape, |i| self.sign(normal(key, i)) as f32),
+            DType::F64 => self.fill(shape, |i| self.sign(normal(key, i))),
             DType::I32 => self.fill(shape, |i| (word(key, i) % below) as i32),
             DType::Bool => self.fill(shape, |i| word(key, i) >> 63 == 1),
         }
@@ -55,6 +58,10 @@ impl Source<'_> {
             part.copy_from_slice(&first[..part.len()]);
         }
         Ok(Tensor::from_vec(values, shape).expect("the shape is that of the zeros"))
+    }
+
+    fn sign(&self, number: f64) -> f64 {
+        if self.positive { number.abs() } else { number }
     }
 
     fn below(&self) -> i32 {
@@ -99,7 +106,7 @@ mod tests {
         let mean = numbers.iter().sum::<f64>() / 1e5;
         let var = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 1e5;
         assert!(mean.abs() < 0.01 && (var - 1.0).abs() < 0.02, "{mean} {var}");
-        let source = Source { seed: 1, stream: "x", labels: Some(3), period: usize::MAX };
+        let source = Source { seed: 1, stream: "x", labels: Some(3), positive: false, period: usize::MAX };
         let labels = source.tensor(DType::I32, &[1000]).unwrap();
         let labels = labels.as_slice::<i32>().unwrap();
         assert!((0..3).all(|label| labels.iter().filter(|&&x| x == label).count() > 280));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use act::graph::{Graph, Op};
+use act::graph::{Graph, NodeId, Op};
 use act::ops::Prim;
 use act::types::{DimId, DimKind};
 use act::{DType, Data, Kernel, Signature, Tensor};
@@ -401,6 +401,7 @@ impl Call {
                             seed: request.seed,
                             stream: &param.name,
                             labels: labels(graph, index, &self.shapes),
+                            positive: is_under_a_root(graph, index),
                             period: request.period,
                         };
                         self.origins[index] = Some(source.describe(param.dtype));
@@ -474,5 +475,21 @@ fn labels(graph: &Graph, param: usize, shapes: &Shapes) -> Option<i32> {
         })?;
         let size = args.iter().any(|&arg| is_param(arg)).then(|| size(index)).flatten()?;
         i32::try_from(size).ok()
+    })
+}
+
+/// Whether the kernel takes a root or a logarithm of the parameter, or of a sum with it: negative numbers would only
+/// give NaN.
+fn is_under_a_root(graph: &Graph, param: usize) -> bool {
+    let mut operands: Vec<NodeId> = Vec::new();
+    for node in graph.nodes.values() {
+        if let Op::Prim(Prim::Sqrt | Prim::Rsqrt | Prim::Log | Prim::Log2 | Prim::Log10, args) = &node.op {
+            operands.extend(args);
+        }
+    }
+    operands.into_iter().any(|operand| match &graph.nodes[operand].op {
+        Op::Param(index) => *index as usize == param,
+        Op::Prim(Prim::Add, args) => args.iter().any(|arg| arg.as_u32() as usize == param),
+        _ => false,
     })
 }
