@@ -1,6 +1,7 @@
 //! All tests.
 
 mod aot;
+mod cli;
 mod diagnostics;
 mod golden;
 mod graph;
