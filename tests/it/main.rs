@@ -2,6 +2,7 @@
 
 mod aot;
 mod bounds;
+mod cli;
 mod diagnostics;
 mod engines;
 mod golden;

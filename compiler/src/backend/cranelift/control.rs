@@ -97,8 +97,8 @@ pub(super) struct Emitter<'a> {
     registers: u32,
     /// Whether something was loaded in the current scope that might become a memory operand.
     pub(super) foldable: bool,
-    /// The constant loaded last in the current scope.
-    pub(super) last_constant: Option<(Pattern, ir::Value)>,
+    /// The constants loaded last in the current scope.
+    pub(super) last_constants: Vec<(Pattern, ir::Value)>,
     /// Elements of parameters that were loaded in the current scope and are still in memory.
     elements: FxHashMap<Value, Element>,
     /// Counts statements.
@@ -168,7 +168,7 @@ pub(super) fn emit_phase(
         pending: Vec::new(),
         registers: 16,
         foldable: false,
-        last_constant: None,
+        last_constants: Vec::new(),
         elements: FxHashMap::default(),
         now: 0,
     };
@@ -490,14 +490,14 @@ impl Emitter<'_> {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
         self.foldable = false;
-        self.last_constant = None;
+        self.last_constants.clear();
         self.elements.clear();
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
-        self.last_constant = None;
+        self.last_constants.clear();
         self.elements.clear();
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;

@@ -98,7 +98,8 @@ impl Order {
 
     /// Whether an instruction is a cheap function of elements of parameters and of values from outside.
     fn is_made_of_elements(&self, inst: &Inst) -> bool {
-        let Inst::Prim(Prim::Add | Prim::Sub | Prim::Mul | Prim::Fma | Prim::Neg | Prim::Abs, args) = inst else {
+        let Inst::Prim(Prim::Add | Prim::Sub | Prim::Mul | Prim::Fma | Prim::Neg | Prim::Abs, args) = inst
+        else {
             return false;
         };
         let outside = |value| !self.made.contains(value) && !self.waiting.contains_key(value);
