@@ -18,3 +18,4 @@ mod reference;
 mod roundtrip;
 mod subject;
 mod syntax;
+mod tidy;
