@@ -16,6 +16,7 @@ mod passes;
 mod random;
 mod reference;
 mod roundtrip;
+mod stages;
 mod subject;
 mod syntax;
 mod tidy;
