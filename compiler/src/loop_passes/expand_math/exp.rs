@@ -113,6 +113,12 @@ pub(super) fn exp_reduced<C: Core>(c: &mut C, r: C::F) -> C::F {
     horner(c, r, coefficients)
 }
 
+/// 2^r for |r| <= 1/2.
+pub(super) fn exp2_reduced<C: Core>(c: &mut C, r: C::F) -> C::F {
+    let coefficients: &[f64] = c.by_type(&EXP2_F32, &EXP2_F64);
+    horner(c, r, coefficients)
+}
+
 /// The float whose exponent field is the low bits of `biased`.
 pub(super) fn power_of_two<C: Core>(c: &mut C, biased: C::F) -> C::F {
     let bits = c.bits(biased);
@@ -165,7 +171,6 @@ pub(super) fn exp2<C: Core>(c: &mut C, x: C::F) -> C::F {
     let biased = c.add_k(x, magic);
     let n = c.add_k(biased, -magic);
     let r = c.sub(x, n);
-    let coefficients: &[f64] = c.by_type(&EXP2_F32, &EXP2_F64);
-    let p = horner(c, r, coefficients);
+    let p = exp2_reduced(c, r);
     scale(c, p, biased)
 }

@@ -42,6 +42,14 @@ pub(super) fn one_minus_exp_reduced<C: Core>(c: &mut C, r: C::F) -> C::F {
     c.fma(minus, q, r)
 }
 
+/// e^r - 1 - r for |r| <= ln 2 / 2.
+pub(super) fn exp_tail<C: Core>(c: &mut C, r: C::F) -> C::F {
+    let coefficients: &[f64] = c.by_type(&EXPM1_F32, &EXPM1_F64);
+    let q = horner(c, r, coefficients);
+    let r2 = c.mul(r, r);
+    c.mul(r2, q)
+}
+
 /// e^x - 1.
 pub(super) fn expm1<C: Core>(c: &mut C, x: C::F) -> C::F {
     let (low, high) = c.by_type((-40.0, 89.0), (-80.0, 710.0));

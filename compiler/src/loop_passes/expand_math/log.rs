@@ -9,6 +9,7 @@
 //! Measured: MEASURED
 
 use super::core::{Core, FloatTy};
+use super::pair::Pair;
 use super::parts::{CoreExt, horner};
 
 /// q with ln(1 + f) = f + f^2 q(f).
@@ -93,19 +94,25 @@ fn base_10<C: Core>(c: &C) -> Base {
     Base { two, scale: Some(scale), polynomial: &LOG10_F32 }
 }
 
-/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and whole e.
-fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and whole e; for the natural logarithm, plus a small `rest`.
+fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     match c.ty() {
-        FloatTy::F32 => log_reduced_f32(c, e, f, base),
-        FloatTy::F64 => log_reduced_f64(c, e, f, base),
+        FloatTy::F32 => log_reduced_f32(c, e, f, rest, base),
+        FloatTy::F64 => log_reduced_f64(c, e, f, rest, base),
     }
 }
 
-fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     let Some((scale, _)) = base.scale else {
         let q = horner(c, f, &LN_F32);
         let f2 = c.mul(f, f);
-        let value = c.fma(f2, q, f);
+        let value = match rest {
+            Some(rest) => {
+                let rest = c.fma(f2, q, rest);
+                c.add(f, rest)
+            }
+            None => c.fma(f2, q, f),
+        };
         return c.fma_k(e, base.two.0, value);
     };
     let g = horner(c, f, base.polynomial);
@@ -119,7 +126,7 @@ fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
     add_exponent(c, e, base, value)
 }
 
-fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     let minus = c.k_sub(-2.0, f);
     let minus_s = c.div(f, minus);
     let z = c.mul(minus_s, minus_s);
@@ -128,8 +135,17 @@ fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
     let inner = c.fma(z, series, f);
     match base.scale {
         None => {
-            let tail = c.fma_k(e, base.two.1, f);
-            let value = c.fma(minus_s, inner, tail);
+            let value = match rest {
+                Some(rest) => {
+                    let tail = c.fma_k(e, base.two.1, rest);
+                    let tail = c.fma(minus_s, inner, tail);
+                    c.add(f, tail)
+                }
+                None => {
+                    let tail = c.fma_k(e, base.two.1, f);
+                    c.fma(minus_s, inner, tail)
+                }
+            };
             add_exponent(c, e, base, value)
         }
         Some((high, low)) => {
@@ -195,7 +211,7 @@ fn log_base<C: Core>(c: &mut C, x: C::F, base: &Base) -> C::F {
     let e = exponent_value(c, field);
     let back = c.select_kk(small, -steps, 0.0);
     let e = c.add(e, back);
-    let value = log_reduced(c, e, f, base);
+    let value = log_reduced(c, e, f, None, base);
     special_log(c, x, x, value)
 }
 
@@ -212,7 +228,33 @@ pub(super) fn special_log<C: Core>(c: &mut C, argument: C::F, x: C::F, value: C:
 /// ln(1 + f) + e ln 2.
 pub(super) fn ln_reduced<C: Core>(c: &mut C, e: C::F, f: C::F) -> C::F {
     let base = base_e(c);
-    log_reduced(c, e, f, &base)
+    log_reduced(c, e, f, None, &base)
+}
+
+/// ln of a positive normal number as a pair, plus `more` ln 2. Where it is near 1, what is between it and 1 counts in full.
+pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, more: Option<C::F>) -> C::F {
+    let bits = c.bits(x.hi);
+    let field = exponent_field(c, bits);
+    let fraction = c.isub(bits, field);
+    let fraction = c.from_bits(fraction);
+    let f = c.add_k(fraction, -1.0);
+    // 2^-e in two factors: the exponent may be the largest.
+    let (one, _) = split_bits(c);
+    let four = c.int(one + (2 << c.fraction_bits()));
+    let power = c.isub(four, field);
+    let power = c.from_bits(power);
+    let rest = c.mul_k(x.lo, 0.25);
+    let rest = c.mul(rest, power);
+    // rest / (1 + f), near enough.
+    let minus = c.neg(rest);
+    let rest = c.fma(minus, f, rest);
+    let e = exponent_value(c, field);
+    let e = match more {
+        Some(more) => c.add(e, more),
+        None => e,
+    };
+    let base = base_e(c);
+    log_reduced(c, e, f, Some(rest), &base)
 }
 
 /// Natural logarithm.

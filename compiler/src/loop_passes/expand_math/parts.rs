@@ -146,3 +146,12 @@ pub(super) fn horner_neg<C: Core>(c: &mut C, x: C::F, coefficients: &[f64]) -> C
         coefficients.iter().enumerate().map(|(k, &v)| if k % 2 == 0 { v } else { -v }).collect();
     horner(c, x, &flipped)
 }
+
+/// `factor` times pi as a sum of two values of the type; `factor` is a power of two.
+pub(super) fn pi<C: Core>(c: &C, factor: f64) -> (f64, f64) {
+    let (high, low) = c.by_type(
+        (3.141_592_741_012_573_2, -8.742_277_657_347_586e-8),
+        (std::f64::consts::PI, 1.224_646_799_147_353_2e-16),
+    );
+    (high * factor, low * factor)
+}
