@@ -28,8 +28,7 @@ fn ln_with_root<C: Core>(c: &mut C, x: C::F, head: Pair<C::F>) -> C::F {
     let is_huge = c.gt_k(x, huge(c));
     let hi = c.select(is_huge, x, head.hi);
     let lo = c.select_k(is_huge, 0.0, head.lo);
-    let more = c.select_kk(is_huge, 1.0, 0.0);
-    let value = ln_pair(c, Pair { hi, lo }, Some(more));
+    let value = ln_pair(c, Pair { hi, lo }, Some(is_huge));
     let finite = c.lt_k(x, f64::INFINITY);
     c.select(finite, value, x)
 }

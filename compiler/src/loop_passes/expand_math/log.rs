@@ -63,7 +63,7 @@ const LN_F64: [f64; 7] = [
 
 /// A base, by its constants in two parts of the type each.
 struct Base {
-    /// log_b 2.
+    /// log_b 2, for one exponent unit.
     two: (f64, f64),
     /// 1 / ln b; `None` for the natural logarithm.
     scale: Option<(f64, f64)>,
@@ -71,16 +71,22 @@ struct Base {
     polynomial: &'static [f64],
 }
 
+/// A pair for one exponent unit.
+fn per_unit<C: Core>(c: &C, (high, low): (f64, f64)) -> (f64, f64) {
+    let step = units_per_step(c);
+    (high / step, low / step)
+}
+
 /// Base e.
 fn base_e<C: Core>(c: &C) -> Base {
-    Base { two: super::exp::ln2_parts(c), scale: None, polynomial: &[] }
+    Base { two: per_unit(c, super::exp::ln2_parts(c)), scale: None, polynomial: &[] }
 }
 
 /// Base 2.
 fn base_2<C: Core>(c: &C) -> Base {
     let scale =
         c.by_type((1.442_695_021_629_333_5, 0.0), (std::f64::consts::LOG2_E, 2.035_527_374_093_103_3e-17));
-    Base { two: (1.0, 0.0), scale: Some(scale), polynomial: &LOG2_F32 }
+    Base { two: per_unit(c, (1.0, 0.0)), scale: Some(scale), polynomial: &LOG2_F32 }
 }
 
 /// Base 10.
@@ -91,10 +97,11 @@ fn base_10<C: Core>(c: &C) -> Base {
     );
     let scale =
         c.by_type((0.434_294_492_006_301_9, 0.0), (std::f64::consts::LOG10_E, 1.098_319_650_216_765e-17));
-    Base { two, scale: Some(scale), polynomial: &LOG10_F32 }
+    Base { two: per_unit(c, two), scale: Some(scale), polynomial: &LOG10_F32 }
 }
 
-/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and whole e; for the natural logarithm, plus a small `rest`.
+/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and e in exponent units; for the natural
+/// logarithm, plus a small `rest`.
 fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     match c.ty() {
         FloatTy::F32 => log_reduced_f32(c, e, f, rest, base),
@@ -177,13 +184,15 @@ pub(super) fn exponent_field<C: Core>(c: &mut C, bits: C::I) -> C::I {
     c.iand_k(above, mask)
 }
 
-/// The number whose exponent field is `field`.
-pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
+/// What one step of the exponent is in [`exponent_units`].
+pub(super) fn units_per_step<C: Core>(c: &C) -> f64 {
+    c.by_type(8_388_608.0, 1.0)
+}
+
+/// The number whose exponent field is `field`, in units that need no scaling.
+pub(super) fn exponent_units<C: Core>(c: &mut C, field: C::I) -> C::F {
     match c.ty() {
-        FloatTy::F32 => {
-            let scaled = c.to_float(field);
-            c.mul_k(scaled, 0.5f64.powi(23))
-        }
+        FloatTy::F32 => c.to_float(field),
         // No conversion from i64 lanes on AVX2: the exponent, made positive, goes into the fraction of 2^52.
         FloatTy::F64 => {
             let positive = c.iadd_k(field, 1100 << 52);
@@ -193,6 +202,18 @@ pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
             let float = c.from_bits(float);
             c.add_k(float, -(4_503_599_627_370_496.0 + 1100.0))
         }
+    }
+}
+
+/// The number whose exponent field is `field`.
+pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
+    let units = exponent_units(c, field);
+    match c.ty() {
+        FloatTy::F32 => {
+            let step = 1.0 / units_per_step(c);
+            c.mul_k(units, step)
+        }
+        FloatTy::F64 => units,
     }
 }
 
@@ -208,8 +229,9 @@ fn log_base<C: Core>(c: &mut C, x: C::F, base: &Base) -> C::F {
     let fraction = c.isub(bits, field);
     let fraction = c.from_bits(fraction);
     let f = c.add_k(fraction, -1.0);
-    let e = exponent_value(c, field);
-    let back = c.select_kk(small, -steps, 0.0);
+    let e = exponent_units(c, field);
+    let back = -steps * units_per_step(c);
+    let back = c.select_kk(small, back, 0.0);
     let e = c.add(e, back);
     let value = log_reduced(c, e, f, None, base);
     special_log(c, x, x, value)
@@ -225,14 +247,14 @@ pub(super) fn special_log<C: Core>(c: &mut C, argument: C::F, x: C::F, value: C:
     c.select(positive, value, outside)
 }
 
-/// ln(1 + f) + e ln 2.
+/// ln(1 + f) + e ln 2, e in exponent units.
 pub(super) fn ln_reduced<C: Core>(c: &mut C, e: C::F, f: C::F) -> C::F {
     let base = base_e(c);
     log_reduced(c, e, f, None, &base)
 }
 
-/// ln of a positive normal number as a pair, plus `more` ln 2. Where it is near 1, what is between it and 1 counts in full.
-pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, more: Option<C::F>) -> C::F {
+/// ln of a positive normal number as a pair, plus ln 2 where `one_more` holds. Where it is near 1, what is between it and 1 counts in full.
+pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, one_more: Option<C::M>) -> C::F {
     let bits = c.bits(x.hi);
     let field = exponent_field(c, bits);
     let fraction = c.isub(bits, field);
@@ -248,9 +270,13 @@ pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, more: Option<C::F>) -> 
     // rest / (1 + f), near enough.
     let minus = c.neg(rest);
     let rest = c.fma(minus, f, rest);
-    let e = exponent_value(c, field);
-    let e = match more {
-        Some(more) => c.add(e, more),
+    let e = exponent_units(c, field);
+    let e = match one_more {
+        Some(mask) => {
+            let step = units_per_step(c);
+            let more = c.select_kk(mask, step, 0.0);
+            c.add(e, more)
+        }
         None => e,
     };
     let base = base_e(c);

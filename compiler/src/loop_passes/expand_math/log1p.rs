@@ -7,7 +7,7 @@
 //! Measured: MEASURED
 
 use super::core::Core;
-use super::log::{exponent_field, exponent_value, ln_reduced, special_log, split_bits};
+use super::log::{exponent_field, exponent_units, ln_reduced, special_log, split_bits};
 use super::parts::CoreExt;
 
 /// ln(1 + x).
@@ -25,7 +25,7 @@ pub(super) fn log1p<C: Core>(c: &mut C, x: C::F) -> C::F {
     let power = c.from_bits(power);
     let rest = c.fma_kk(power, 0.25, -1.0);
     let f = c.add(scaled, rest);
-    let e = exponent_value(c, field);
+    let e = exponent_units(c, field);
     let value = ln_reduced(c, e, f);
     let value = special_log(c, u, x, value);
     let sign = c.sign_bit(x);

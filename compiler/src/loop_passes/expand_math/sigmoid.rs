@@ -52,7 +52,6 @@ pub(super) fn sigmoid<C: Core>(c: &mut C, x: C::F) -> C::F {
     let coefficients: &[f64] = c.by_type(&EXP_F32, &EXP_F64);
     let q = horner(c, r, coefficients);
     let below = c.fma(q, r, rest);
-    let above = c.mul_k(power, WEIGHT);
-    let quotient = c.div(above, below);
-    c.mul_k(quotient, back)
+    let above = c.mul_k(power, back * WEIGHT);
+    c.div(above, below)
 }
