@@ -287,11 +287,8 @@ impl Lower<'_> {
                 lower.store_keeps(region);
             }),
             RegionKind::Reduce { form, outer, inner, reduces } => {
-                if region.kept.is_empty() {
-                    // Its results are values of the place.
-                    return self.reduce(region, *form, outer, inner, reduces);
-                }
                 let lanes = *form == Form::Column && !outside;
+                // Without kept groups its results are values of the place.
                 self.loops(&region.kept, lanes, &mut |lower| {
                     lower.reduce(region, *form, outer, inner, reduces)
                 });

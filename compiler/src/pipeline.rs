@@ -5,10 +5,11 @@
 
 use std::fmt::Display;
 
-use act_runtime::abi::{Abi, DimDecl, ParamDecl, ParamKind, Signature};
+use act_runtime::abi::{DimDecl, ParamDecl, ParamKind, Signature};
 
-use crate::backend::{self, BackendError, MachineCode};
+use crate::backend::{self, BackendError};
 use crate::diag::{Diagnostics, FileId, Sources};
+use crate::emit::{self, CompiledKernel};
 use crate::graph::{Decl, Graph, regions};
 use crate::loops::{self, Func, Verified};
 use crate::sema;
@@ -32,7 +33,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { target: Target::host(), dims: Vec::new(), kernel: None, threads: 1, verify: cfg!(debug_assertions) }
+        Options {
+            target: Target::host(),
+            dims: Vec::new(),
+            kernel: None,
+            threads: 1,
+            verify: cfg!(debug_assertions),
+        }
     }
 }
 
@@ -128,24 +135,13 @@ impl From<BackendError> for CompileError {
     }
 }
 
-/// One kernel as machine code.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// What it takes and gives.
-    pub signature: Signature,
-    /// Its code, one for each variant.
-    pub variants: Vec<MachineCode>,
-}
-
-impl Compiled {
-    /// What the code expects of its caller.
-    pub fn abi(&self) -> Abi {
-        Abi { variants: self.variants.iter().map(|code| code.variant.clone()).collect() }
-    }
-}
-
 /// Parses and checks a file: its kernels as graphs, and what there is to warn of.
-pub fn front(sources: &Sources, file: FileId, options: &Options, watch: &mut dyn Observer) -> Result<sema::Lowered, Diagnostics> {
+pub fn front(
+    sources: &Sources,
+    file: FileId,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<sema::Lowered, Diagnostics> {
     let text = sources.get(file).map_or("", |source| source.text.as_str());
     let tree = syntax::parse(text, file)?;
     watch.stage(Stage::Ast, "", &Lazy(|| syntax::ast::dump(&tree)));
@@ -162,7 +158,7 @@ pub fn compile(
     file: FileId,
     options: &Options,
     watch: &mut dyn Observer,
-) -> Result<(Vec<Compiled>, Diagnostics), CompileError> {
+) -> Result<(Vec<CompiledKernel>, Diagnostics), CompileError> {
     let lowered = front(sources, file, options, watch)?;
     let mut kernels = Vec::new();
     for graph in lowered.graphs {
@@ -172,7 +168,11 @@ pub fn compile(
 }
 
 /// Compiles one kernel.
-pub fn compile_graph(mut graph: Graph, options: &Options, watch: &mut dyn Observer) -> Result<Compiled, BackendError> {
+pub fn compile_graph(
+    mut graph: Graph,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
     let signature = signature(&graph);
     let kernel = graph.name.clone();
     watch.stage(Stage::Graph, &kernel, &graph);
@@ -186,7 +186,9 @@ pub fn compile_graph(mut graph: Graph, options: &Options, watch: &mut dyn Observ
     watch.graph(&graph);
 
     let regions = graph_passes::fuse(&graph);
-    if options.verify && let Err(error) = regions::verify(&graph, &regions) {
+    if options.verify
+        && let Err(error) = regions::verify(&graph, &regions)
+    {
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
     watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
@@ -215,20 +217,24 @@ pub fn compile_graph(mut graph: Graph, options: &Options, watch: &mut dyn Observ
     let code = backend::select(&func, &options.target)?;
     watch.stage(Stage::Clif, &kernel, &code);
     let code = backend::encode(code)?;
-    watch.stage(Stage::Asm, &kernel, &Lazy(|| format!("{} bytes", code.functions.len())));
-    Ok(Compiled { signature, variants: vec![code] })
+    watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
+    Ok(CompiledKernel::new(signature, vec![code]))
 }
 
 /// A graph that a pass broke is our mistake.
 fn check_graph(options: &Options, after: &str, graph: &Graph) {
-    if options.verify && let Err(report) = graph::verify(graph) {
+    if options.verify
+        && let Err(report) = graph::verify(graph)
+    {
         panic!("{after} left a broken graph:\n{report}");
     }
 }
 
 /// The same for the loop IR.
 fn check_func(options: &Options, after: &str, func: &Func) {
-    if options.verify && let Err(report) = loops::verify(func) {
+    if options.verify
+        && let Err(report) = loops::verify(func)
+    {
         panic!("{after} left a broken function:\n{report}");
     }
 }

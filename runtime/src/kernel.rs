@@ -31,6 +31,11 @@ impl Module {
         Module { kernels: kernels.into_iter().collect() }
     }
 
+    /// The same module, whose kernels use up to this many threads a call: see [`Kernel::with_threads`].
+    pub fn with_threads(self, threads: usize) -> Module {
+        Module::new(self.kernels.iter().cloned().map(|kernel| kernel.with_threads(threads)))
+    }
+
     /// The kernel of that name.
     pub fn kernel(&self, name: &str) -> Result<Kernel, Error> {
         self.kernels.iter().find(|kernel| kernel.signature().name == name).cloned().ok_or_else(|| {

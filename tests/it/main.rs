@@ -1,5 +1,6 @@
 //! All tests.
 
+mod aot;
 mod diagnostics;
 mod graph;
 mod loops;

@@ -102,7 +102,8 @@ fn unrolling_is_bounded() {
 /// Neither many nodes nor a long chain make a pass slow or its stack deep.
 #[test]
 fn long_graphs_are_no_burden() {
-    let mut text = String::from("graph f(%0 x: f32[n, d]) -> (y: f32[n, d] = %20000)\n  dims n = free, d = free\n");
+    let mut text =
+        String::from("graph f(%0 x: f32[n, d]) -> (y: f32[n, d] = %20000)\n  dims n = free, d = free\n");
     for id in 1..=20_000 {
         let line = match id % 4 {
             0 => format!("  %{id} = add %{}, %{} : f32[n, d]\n", id - 1, id - 2),
@@ -149,8 +150,12 @@ const SIZES: [[i64; 4]; 4] = [[2, 3, 1, 2], [1, 1, 1, 1], [3, 5, 2, 3], [2, 0, 2
 fn computes_the_same(before: &Graph, after: &Graph, what: &str) {
     let mut numbers = Numbers(7);
     for (round, sizes) in SIZES.iter().cycle().take(40).enumerate() {
-        let known: Vec<(&str, i64)> =
-            before.dims.values().zip(sizes.iter().cycle()).map(|(dim, &size)| (dim.name.as_str(), size)).collect();
+        let known: Vec<(&str, i64)> = before
+            .dims
+            .values()
+            .zip(sizes.iter().cycle())
+            .map(|(dim, &size)| (dim.name.as_str(), size))
+            .collect();
         let sizes = all_sizes(before, &known).expect("sizes");
         let inputs: Vec<Vec<f64>> = before
             .params
@@ -233,7 +238,8 @@ struct Maker {
 }
 
 fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
-    let kinds = [("n", DimKind::Free), ("d", DimKind::Free), ("p", DimKind::Fixed(2)), ("q", DimKind::Fixed(3))];
+    let kinds =
+        [("n", DimKind::Free), ("d", DimKind::Free), ("p", DimKind::Fixed(2)), ("q", DimKind::Fixed(3))];
     let dims = kinds.map(|(name, kind)| Dim { name: name.to_owned(), kind });
     let mut graph = Graph {
         name: "random".to_owned(),
@@ -244,8 +250,13 @@ fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
         nodes: Default::default(),
         results: Vec::new(),
     };
-    let types: [(DType, &[u32]); 5] =
-        [(DType::F32, &[0, 1]), (DType::F32, &[1]), (DType::F32, &[0, 2]), (DType::I32, &[1, 3]), (DType::F32, &[])];
+    let types: [(DType, &[u32]); 5] = [
+        (DType::F32, &[0, 1]),
+        (DType::F32, &[1]),
+        (DType::F32, &[0, 2]),
+        (DType::I32, &[1, 3]),
+        (DType::F32, &[]),
+    ];
     for (i, (dtype, axes)) in types.into_iter().enumerate() {
         let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
         graph.params.push(decl(format!("x{i}"), dtype, axes));
@@ -365,7 +376,10 @@ impl Maker {
         op: impl FnOnce(Vec<NodeId>) -> Op,
         dtype: DType,
     ) -> arbitrary::Result<()> {
-        let args = types.iter().map(|&dtype| self.pick(u, dtype, true)).collect::<arbitrary::Result<Option<Vec<_>>>>()?;
+        let args = types
+            .iter()
+            .map(|&dtype| self.pick(u, dtype, true))
+            .collect::<arbitrary::Result<Option<Vec<_>>>>()?;
         if let Some(args) = args {
             let degree = self.degree_of(&args, false);
             self.add(op(args), dtype, degree);
@@ -387,7 +401,8 @@ impl Maker {
     fn reduction(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32])?;
         let Some(arg) = self.pick(u, dtype, true)? else { return Ok(()) };
-        let dims: DimSet = self.graph.nodes[arg].dims.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
+        let dims: DimSet =
+            self.graph.nodes[arg].dims.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
         if !dims.is_empty() {
             let reduction = *u.choose(&[Reduction::Sum, Reduction::Max, Reduction::Min])?;
             let degree = self.degree_of(&[arg], false);

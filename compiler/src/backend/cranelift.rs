@@ -23,7 +23,7 @@ use act_runtime::abi;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::{CodegenError, CompiledCode, Context, FinalizedMachReloc};
 
 use self::constants::Pool;
@@ -90,17 +90,34 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
 /// Places the values in registers and writes the bytes.
 pub fn encode(code: Code) -> Result<MachineCode, BackendError> {
     let mut context = Context::new();
+    let mut registers = regalloc2::Ctx::default();
     let mut functions = Vec::new();
     for phase in code.phases {
         context.clear();
         context.func = phase.clif;
-        if let Err(error) = context.compile(&*code.isa, &mut ControlPlane::default()) {
-            return Err(compile_error(&code.kernel, &error.inner, &context.func));
+        match compile(&mut context, &mut registers, &*code.isa) {
+            Ok(compiled) => functions.push(finish(phase.symbol, &compiled, &phase.pool)),
+            Err(error) => return Err(compile_error(&code.kernel, &error, &context.func)),
         }
-        let compiled = context.compiled_code().expect("it has just been compiled");
-        functions.push(finish(phase.symbol, compiled, &phase.pool));
     }
     Ok(MachineCode { target: code.target, kernel: code.kernel, variant: code.variant, functions })
+}
+
+/// What [`Context::compile`] does, without its removal of block parameters that have one value: they are what keeps
+/// memory operands (see `Emitter::fence`).
+fn compile(
+    context: &mut Context,
+    registers: &mut regalloc2::Ctx,
+    isa: &dyn TargetIsa,
+) -> Result<CompiledCode, CodegenError> {
+    context.verify_if(isa)?;
+    context.compute_cfg();
+    context.compute_domtree();
+    context.eliminate_unreachable_code(isa)?;
+    context.func.dfg.resolve_all_aliases();
+    let control = &mut ControlPlane::default();
+    let stencil = isa.compile_function(&context.func, &context.domtree, registers, false, control)?;
+    Ok(stencil.apply_params(&context.func.params))
 }
 
 /// A kernel can be too large for Cranelift; everything else is our mistake.

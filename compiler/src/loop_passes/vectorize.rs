@@ -7,11 +7,15 @@
 //! *Width.* A loop's vectors have as many lanes as fit its elements: 4 of 32 bits, 2 of 64 bits in 16 bytes; where
 //! both sizes meet in one loop, one lane.
 //!
-//! *Order.* Straight-line code is written out one vector after another, each from its loads to its stores, rather than
-//! one operation for all vectors after another: few values are alive at a time, and the processor's own reordering overlaps the vectors.
+//! *Order.* Straight-line code is written out for a few vectors at a time, one statement of each after another: enough to hide the
+//! latency of one vector's chain behind the others, few enough for the registers. Short bodies are written out one vector after another,
+//! each from its loads to its stores: the processor's own reordering overlaps them.
+//!
+//! *Carried variables* stay in registers if all of them and the body fit there; otherwise they lie in local memory, and an iteration
+//! fetches those of the vectors that it takes.
 //!
 //! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Carried
-//! variables wait in local memory meanwhile, since the vector in question is only known at the call.
+//! variables lie in local memory meanwhile, since the vector in question is only known at the call.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -23,6 +27,15 @@ use crate::loops::{
 use crate::ops::{Prim, Reduction};
 use crate::target::Target;
 use crate::types::SizeExpr;
+
+/// As many vectors are written out alternating, one statement for each after another.
+const GROUP: usize = 4;
+
+/// Statements from which on the processor can't overlap whole vectors by itself, so that they alternate.
+const INTERLEAVED: usize = 8;
+
+/// Carried vectors and statements of a body that the registers hold together; from there on what is carried lies in memory.
+const HELD: usize = 14;
 
 /// Runs the pass.
 pub fn run(func: &mut Func, target: &Target) {
@@ -73,6 +86,32 @@ struct Lane {
     positions: FxHashMap<Value, Vec<Value>>,
     /// How many lanes are active in the one vector; `None`: all are, in every vector.
     active: Option<Value>,
+}
+
+/// The places of a loop; see [`Context::places`].
+#[derive(Clone, Copy)]
+struct Places {
+    lo: Value,
+    middle: Value,
+    end: Value,
+}
+
+/// Appends a sequential loop that carries nothing.
+fn push_loop(b: &mut Builder<'_>, var: Value, lo: Value, hi: Value, step: i64, body: Block) {
+    let (kind, carry) = (LoopKind::Seq, Vec::new());
+    b.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll: 1, carry, body })));
+}
+
+/// How many statements compute something with lanes.
+fn vector_statements(func: &Func, stmts: &[Stmt]) -> usize {
+    let count = |stmt: &Stmt| match stmt {
+        Stmt::Let(value, inst) => {
+            let computes = !matches!(inst, Inst::Const(_) | Inst::Load(_) | Inst::Splat(_));
+            usize::from(computes && func.values[*value].lanes > 1)
+        }
+        Stmt::Store(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => 1,
+    };
+    stmts.iter().map(count).sum()
 }
 
 struct Context<'t> {
@@ -225,8 +264,10 @@ impl Context<'_> {
             Stmt::Let(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => 1,
         };
         let pieces = stmts.iter().map(copies).max().unwrap_or(0);
-        for piece in 0..pieces {
-            for stmt in &stmts {
+        let group = if stmts.len() < INTERLEAVED { 1 } else { GROUP };
+        for first in (0..pieces).step_by(group) {
+            let group = first..(first + group).min(pieces);
+            for (stmt, piece) in stmts.iter().flat_map(|stmt| group.clone().map(move |piece| (stmt, piece))) {
                 match stmt {
                     Stmt::Let(value, inst) => self.instance(b, *value, inst, piece),
                     Stmt::Store(access, value) => {
@@ -386,60 +427,95 @@ impl Context<'_> {
     fn lane_loop(&mut self, b: &mut Builder<'_>, node: &For, lanes: u32) {
         assert!(self.lane.is_none(), "lane loops don't nest");
         let outside = (self.pieces, self.width);
-        self.width = width(b.func, &node.body.stmts, self.target).min(lanes);
-        if !node.carry.is_empty() {
-            // The lanes' meaning reaches beyond the loop: the vectors must be those outside.
-            self.width = outside.1;
-            self.pieces = (lanes / self.width) as usize;
-        } else {
+        if node.carry.is_empty() {
+            self.width = width(b.func, &node.body.stmts, self.target).min(lanes);
             self.pieces = node.unroll.clamp(1, lanes / self.width) as usize;
+            self.map_loop(b, node);
+        } else {
+            // The lanes' meaning reaches beyond the loop: the vectors must be those outside.
+            self.pieces = (lanes / self.width) as usize;
+            let states = node.carry.len() * self.pieces;
+            if states + vector_statements(b.func, &node.body.stmts) <= HELD {
+                self.register_loop(b, node, lanes);
+            } else {
+                self.memory_loop(b, node, lanes);
+            }
         }
+        (self.pieces, self.width) = outside;
+    }
+
+    /// The places of a loop: their start, the end of those that fill steps of so many, and the end.
+    fn places(&self, b: &mut Builder<'_>, node: &For, step: i64) -> Places {
         let (lo, hi) = (self.piece(node.lo, 0), self.piece(node.hi, 0));
-        let step = self.width as i64 * self.pieces as i64;
         let places = b.on_index(Prim::Sub, hi, lo);
         // An empty range may be given with `hi` below `lo`; then nothing runs.
         let zero = b.index(0);
         let places = b.on_index(Prim::SelMax, places, zero);
         let whole = b.with_const(Prim::IAnd, places, -step);
         let middle = b.on_index(Prim::Add, lo, whole);
-
-        let carry = self.carries(b, &node.carry);
-        let body = self.lane_body(b, node, node.var, self.pieces, None);
-        let var = body.1;
-        let results: Vec<Value> = carry.iter().map(|carry| carry.result).collect();
-        b.stmts.push(Stmt::For(Box::new(For {
-            var,
-            lo,
-            hi: middle,
-            step,
-            kind: LoopKind::Seq,
-            unroll: 1,
-            carry,
-            body: body.0,
-        })));
-
         let end = b.on_index(Prim::Add, lo, places);
-        let rest = b.on_index(Prim::Sub, end, middle);
+        Places { lo, middle, end }
+    }
+
+    /// A loop that carries nothing.
+    fn map_loop(&mut self, b: &mut Builder<'_>, node: &For) {
+        let step = i64::from(self.width) * self.pieces as i64;
+        let places = self.places(b, node, step);
+        let (body, var) = self.lane_body(b, node, self.pieces, None);
+        push_loop(b, var, places.lo, places.middle, step, body);
+        let active = b.func.value(Type::INDEX);
+        let (mut body, var) = self.lane_body(b, node, 1, Some(active));
+        self.define_active(b, &mut body, var, places.end, active);
+        push_loop(b, var, places.middle, places.end, i64::from(self.width), body);
+    }
+
+    /// A loop whose carried vectors stay in registers over whole steps.
+    fn register_loop(&mut self, b: &mut Builder<'_>, node: &For, lanes: u32) {
+        let step = i64::from(lanes);
+        let places = self.places(b, node, step);
+        let carry = self.carries(b, &node.carry);
+        let (body, var) = self.lane_body(b, node, self.pieces, None);
+        let results: Vec<Value> = carry.iter().map(|carry| carry.result).collect();
+        let (lo, hi) = (places.lo, places.middle);
+        let kind = LoopKind::Seq;
+        b.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll: 1, carry, body })));
+        let rest = b.on_index(Prim::Sub, places.end, places.middle);
+        let zero = b.index(0);
         let left = b.compare(Prim::Gt, rest, zero);
-        if node.carry.is_empty() {
-            b.choose(
-                left,
-                |b| {
-                    self.rest(b, node, middle, end);
-                    Vec::new()
-                },
-                |_| Vec::new(),
-            );
-        } else {
-            let merged =
-                b.choose(left, |b| self.carried_rest(b, node, &results, middle, end), |_| results.clone());
-            let mut merged = merged.into_iter();
-            for carry in &node.carry {
-                let pieces = self.pieces_of(b.func.values[carry.result]);
-                self.values.insert(carry.result, merged.by_ref().take(pieces).collect());
-            }
+        let merged = b.choose(
+            left,
+            |b| {
+                let memory = self.put_in_memory(b, node, &results);
+                self.rest_in_memory(b, node, lanes, &memory, places);
+                self.take_from_memory(b, node, &memory)
+            },
+            |_| results.clone(),
+        );
+        self.set_results(b, node, merged);
+    }
+
+    /// A loop whose carried vectors lie in memory, where each iteration fetches those of a few vectors.
+    fn memory_loop(&mut self, b: &mut Builder<'_>, node: &For, lanes: u32) {
+        let group = GROUP.min(self.pieces);
+        let step = i64::from(self.width) * group as i64;
+        let places = self.places(b, node, step);
+        let inits: Vec<Value> =
+            node.carry.iter().flat_map(|carry| self.all(carry.init, b.func.values[carry.init])).collect();
+        let memory = self.put_in_memory(b, node, &inits);
+        let (body, var) = self.body_in_memory(b, node, lanes, &memory, places.lo, group, None);
+        push_loop(b, var, places.lo, places.middle, step, body);
+        self.rest_in_memory(b, node, lanes, &memory, places);
+        let results = self.take_from_memory(b, node, &memory);
+        self.set_results(b, node, results);
+    }
+
+    /// Says what the vectors of a loop's results are: those of each carried variable after those of the one before.
+    fn set_results(&mut self, b: &Builder<'_>, node: &For, values: Vec<Value>) {
+        let mut values = values.into_iter();
+        for carry in &node.carry {
+            let pieces = self.pieces_of(b.func.values[carry.result]);
+            self.values.insert(carry.result, values.by_ref().take(pieces).collect());
         }
-        (self.pieces, self.width) = outside;
     }
 
     /// The body for `pieces` vectors from the loop variable on; returns it and the variable.
@@ -447,7 +523,6 @@ impl Context<'_> {
         &mut self,
         b: &mut Builder<'_>,
         node: &For,
-        old: Value,
         pieces: usize,
         active: Option<Value>,
     ) -> (Block, Value) {
@@ -459,8 +534,8 @@ impl Context<'_> {
             for piece in 1..pieces {
                 positions.push(b.with_const(Prim::Add, var, piece as i64 * i64::from(self.width)));
             }
-            let derived = FxHashSet::from_iter([old]);
-            let positions = FxHashMap::from_iter([(old, positions)]);
+            let derived = FxHashSet::from_iter([node.var]);
+            let positions = FxHashMap::from_iter([(node.var, positions)]);
             self.lane = Some(Lane { derived, positions, active });
             self.derive(&node.body.stmts);
             self.stmts(b, &node.body.stmts);
@@ -487,24 +562,6 @@ impl Context<'_> {
         }
     }
 
-    /// The places `middle..end` of a loop that carries nothing.
-    fn rest(&mut self, b: &mut Builder<'_>, node: &For, middle: Value, end: Value) {
-        let active_value = b.func.value(Type::INDEX);
-        let (mut body, var) = self.lane_body(b, node, node.var, 1, Some(active_value));
-        self.define_active(b, &mut body, var, end, active_value);
-        let step = i64::from(self.width);
-        b.stmts.push(Stmt::For(Box::new(For {
-            var,
-            lo: middle,
-            hi: end,
-            step,
-            kind: LoopKind::Seq,
-            unroll: 1,
-            carry: Vec::new(),
-            body,
-        })));
-    }
-
     /// Puts `active = min(width, end - var)` at the head of a body.
     fn define_active(&self, b: &mut Builder<'_>, body: &mut Block, var: Value, end: Value, active: Value) {
         let (mut head, ()) = b.nested(|b| {
@@ -516,84 +573,106 @@ impl Context<'_> {
         body.stmts = head;
     }
 
-    /// The places `middle..end` of a loop that carries variables, whose vectors are `held` so far.
-    fn carried_rest(
+    /// The vectors of carried variables into local memory, one array for each variable.
+    fn put_in_memory(&self, b: &mut Builder<'_>, node: &For, held: &[Value]) -> Vec<Buffer> {
+        let memory: Vec<Buffer> = node.carry.iter().map(|carry| self.waiting(b, carry.var)).collect();
+        for (carry, &buffer) in memory.iter().enumerate() {
+            for piece in 0..self.pieces {
+                let lane = b.index(piece as i64 * i64::from(self.width));
+                let access = self.waiting_at(buffer, lane);
+                b.stmts.push(Stmt::Store(access, held[carry * self.pieces + piece]));
+            }
+        }
+        memory
+    }
+
+    /// All of them back.
+    fn take_from_memory(&self, b: &mut Builder<'_>, node: &For, memory: &[Buffer]) -> Vec<Value> {
+        let mut values = Vec::new();
+        for (carry, &buffer) in node.carry.iter().zip(memory) {
+            for piece in 0..self.pieces {
+                let lane = b.index(piece as i64 * i64::from(self.width));
+                let ty = self.vector(b.func.values[carry.var]);
+                values.push(b.push(ty, Inst::Load(self.waiting_at(buffer, lane))));
+            }
+        }
+        values
+    }
+
+    /// The places that fill no step, one vector at a time.
+    fn rest_in_memory(
         &mut self,
         b: &mut Builder<'_>,
         node: &For,
-        held: &[Value],
-        middle: Value,
-        end: Value,
-    ) -> Vec<Value> {
-        let width = i64::from(self.width);
-        let pieces = self.pieces;
-        let memory: Vec<Buffer> = node.carry.iter().map(|carry| self.waiting(b, carry.var)).collect();
-        let at = |b: &mut Builder<'_>, buffer: Buffer, lane: Value| {
-            let lanes = b.func.values[held[0]].lanes;
-            Access { buffer, index: vec![lane], lane_axis: (lanes > 1).then_some(0), active: None }
-        };
-        for (carry, &buffer) in memory.iter().enumerate() {
-            for piece in 0..pieces {
-                let lane = b.index(piece as i64 * width);
-                let access = at(b, buffer, lane);
-                b.stmts.push(Stmt::Store(access, held[carry * pieces + piece]));
-            }
-        }
+        lanes: u32,
+        memory: &[Buffer],
+        places: Places,
+    ) {
         let active = b.func.value(Type::INDEX);
-        let old: Vec<Value> =
-            node.carry.iter().map(|carry| b.func.value(self.vector(b.func.values[carry.var]))).collect();
-        let outside = self.values.clone();
-        for (carry, &value) in node.carry.iter().zip(&old) {
-            self.values.insert(carry.var, vec![value]);
+        let (mut body, var) = self.body_in_memory(b, node, lanes, memory, places.lo, 1, Some(active));
+        self.define_active(b, &mut body, var, places.end, active);
+        push_loop(b, var, places.middle, places.end, i64::from(self.width), body);
+    }
+
+    /// The body for `pieces` vectors whose carried variables are fetched from memory and put back, where their
+    /// lanes are active.
+    fn body_in_memory(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        lanes: u32,
+        memory: &[Buffer],
+        lo: Value,
+        pieces: usize,
+        active: Option<Value>,
+    ) -> (Block, Value) {
+        let mut old: Vec<Vec<Value>> = Vec::new();
+        for carry in &node.carry {
+            let ty = self.vector(b.func.values[carry.var]);
+            old.push((0..pieces).map(|_| b.func.value(ty)).collect());
         }
-        let (mut body, var) = self.lane_body(b, node, node.var, 1, Some(active));
+        let outside = self.values.clone();
+        for (carry, values) in node.carry.iter().zip(&old) {
+            self.values.insert(carry.var, values.clone());
+        }
+        let (mut body, var) = self.lane_body(b, node, pieces, active);
         self.values = outside;
-        // Before the body, the vector's variables are fetched; after it they are put back, where their lanes are active.
-        let (mut head, lane) = b.nested(|b| {
-            let lane = b.on_index(Prim::Sub, var, middle);
-            for (&value, &buffer) in old.iter().zip(&memory) {
-                let access = at(b, buffer, lane);
-                b.stmts.push(Stmt::Let(value, Inst::Load(access)));
+        let (mut head, at) = b.nested(|b| {
+            let lane = b.on_index(Prim::Sub, var, lo);
+            let lane = b.with_const(Prim::IAnd, lane, i64::from(lanes) - 1);
+            let width = i64::from(self.width);
+            let at: Vec<Value> =
+                (0..pieces as i64).map(|piece| b.with_const(Prim::Add, lane, piece * width)).collect();
+            for (values, &buffer) in old.iter().zip(memory) {
+                for (&value, &lane) in values.iter().zip(&at) {
+                    let access = self.waiting_at(buffer, lane);
+                    b.stmts.push(Stmt::Let(value, Inst::Load(access)));
+                }
             }
-            lane
+            at
         });
         let yields = std::mem::take(&mut body.yields);
         let (mut tail, ()) = b.nested(|b| {
-            let mask = self.active_mask(b, active, b.func.values[old[0]].elem);
-            for ((&value, &buffer), &next) in old.iter().zip(&memory).zip(&yields) {
-                let next = match mask {
-                    Some(mask) => b.select(mask, next, value),
-                    None => next,
-                };
-                let access = at(b, buffer, lane);
-                b.stmts.push(Stmt::Store(access, next));
+            let mask = active.and_then(|active| self.active_mask(b, active, b.func.values[old[0][0]].elem));
+            for ((values, &buffer), next) in old.iter().zip(memory).zip(yields.chunks(pieces)) {
+                for ((&value, &lane), &next) in values.iter().zip(&at).zip(next) {
+                    let next = match mask {
+                        Some(mask) => b.select(mask, next, value),
+                        None => next,
+                    };
+                    b.stmts.push(Stmt::Store(self.waiting_at(buffer, lane), next));
+                }
             }
         });
         head.append(&mut body.stmts);
         head.append(&mut tail);
         body.stmts = head;
-        self.define_active(b, &mut body, var, end, active);
-        let step = width;
-        b.stmts.push(Stmt::For(Box::new(For {
-            var,
-            lo: middle,
-            hi: end,
-            step,
-            kind: LoopKind::Seq,
-            unroll: 1,
-            carry: Vec::new(),
-            body,
-        })));
-        let mut merged = Vec::new();
-        for (carry, &buffer) in memory.iter().enumerate() {
-            for piece in 0..pieces {
-                let lane = b.index(piece as i64 * width);
-                let access = at(b, buffer, lane);
-                let ty = b.func.values[held[carry * pieces + piece]];
-                merged.push(b.push(ty, Inst::Load(access)));
-            }
-        }
-        merged
+        (body, var)
+    }
+
+    /// A vector in the memory of a carried variable, from a lane on.
+    fn waiting_at(&self, buffer: Buffer, lane: Value) -> Access {
+        Access { buffer, index: vec![lane], lane_axis: (self.width > 1).then_some(0), active: None }
     }
 
     /// The lanes below `active`; `None` where a vector has one lane, which is always active.

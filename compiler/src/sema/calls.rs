@@ -28,7 +28,12 @@ pub(super) enum Callee<'a> {
 
 /// The function of that name, with or without dimensions in brackets: the user's before the prelude's before the
 /// built-in ones. The prelude does not see the user's.
-pub(super) fn callee<'a>(items: &Items<'a>, in_prelude: bool, name: &str, with_dims: bool) -> Option<Callee<'a>> {
+pub(super) fn callee<'a>(
+    items: &Items<'a>,
+    in_prelude: bool,
+    name: &str,
+    with_dims: bool,
+) -> Option<Callee<'a>> {
     let user = if in_prelude { None } else { items.functions.get(&(name, with_dims)) };
     if let Some(function) = user {
         return Some(Callee::Function(function, false));
@@ -71,8 +76,17 @@ impl<'a> Lowerer<'_, 'a> {
 
     // Inlining
 
-    fn inline(&mut self, function: &'a ast::FnDecl, in_prelude: bool, call: &'a ast::Call, span: Span) -> Value<'a> {
-        let recursive = self.frames.iter().any(|frame| frame.function.is_some_and(|active| std::ptr::eq(active, function)));
+    fn inline(
+        &mut self,
+        function: &'a ast::FnDecl,
+        in_prelude: bool,
+        call: &'a ast::Call,
+        span: Span,
+    ) -> Value<'a> {
+        let recursive = self
+            .frames
+            .iter()
+            .any(|frame| frame.function.is_some_and(|active| std::ptr::eq(active, function)));
         let filtered = call.dims.as_ref().is_some_and(|dims| dims.filter.is_some());
         if recursive || filtered {
             return Value::Poison;
@@ -108,11 +122,20 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// Binds a function's dimensions to those in the brackets of a call; the last one takes all that are left.
-    fn bind_dims(&mut self, function: &'a ast::FnDecl, given: &'a ast::CallDims, frame: &mut Frame<'a>) -> bool {
+    fn bind_dims(
+        &mut self,
+        function: &'a ast::FnDecl,
+        given: &'a ast::CallDims,
+        frame: &mut Frame<'a>,
+    ) -> bool {
         let (wanted, count) = (function.dims.len(), given.dims.len());
         if count < wanted {
             let names: Vec<&str> = function.dims.iter().map(|dim| dim.as_str()).collect();
-            let message = format!("`{}` needs {wanted} dimensions, `[{}]`, but is given {count}", function.name.name, names.join(", "));
+            let message = format!(
+                "`{}` needs {wanted} dimensions, `[{}]`, but is given {count}",
+                function.name.name,
+                names.join(", ")
+            );
             self.report(Diagnostic::error(codes::DIM_COUNT, given.span, message));
             return false;
         }
@@ -122,7 +145,9 @@ impl<'a> Lowerer<'_, 'a> {
             let part = if last { &given.dims[at..] } else { &given.dims[at..=at] };
             let binding = match part {
                 [DimArg::Dim(name)] => self.dim_binding(name),
-                part => self.dim_args(part).map(|dims| DimBinding::Dims(dims.iter().map(|(dim, _)| *dim).collect())),
+                part => self
+                    .dim_args(part)
+                    .map(|dims| DimBinding::Dims(dims.iter().map(|(dim, _)| *dim).collect())),
             };
             match binding {
                 Some(binding) => drop(frame.dims.insert(dim.as_str(), binding)),
@@ -163,10 +188,18 @@ impl<'a> Lowerer<'_, 'a> {
     fn report_unknown_dim(&mut self, name: &ast::Ident) {
         let message = format!("kernel `{}` has no dimension `{}`", self.graph.name, name.name);
         let mut error = Diagnostic::error(codes::UNKNOWN_DIM, name.span, message);
-        let known: Vec<&str> = self.graph.dims.values().map(|dim| dim.name.as_str()).filter(|name| *name != dims::REST).collect();
+        let known: Vec<&str> = self
+            .graph
+            .dims
+            .values()
+            .map(|dim| dim.name.as_str())
+            .filter(|name| *name != dims::REST)
+            .collect();
         error = match suggest::nearest(&name.name, known.iter().copied()) {
             Some(near) => error.with_fix(format!("did you mean `{near}`?"), name.span, near),
-            None if known.is_empty() => error.with_note("dimensions are named in the types of parameters and results"),
+            None if known.is_empty() => {
+                error.with_note("dimensions are named in the types of parameters and results")
+            }
             None => error.with_note(format!("its dimensions are {}", super::list(known.into_iter()))),
         };
         self.report(error);
@@ -178,7 +211,11 @@ impl<'a> Lowerer<'_, 'a> {
         if let [dim] = dims[..] {
             return Some(dim);
         }
-        let message = format!("{what} needs one dimension, but `{}` stands for {}", name.name, self.dim_list(dims.iter().copied().collect()));
+        let message = format!(
+            "{what} needs one dimension, but `{}` stands for {}",
+            name.name,
+            self.dim_list(dims.iter().copied().collect())
+        );
         self.report(Diagnostic::error(codes::DIM_LIST, name.span, message));
         None
     }
@@ -223,7 +260,8 @@ impl<'a> Lowerer<'_, 'a> {
     fn builtin(&mut self, builtin: Builtin, call: &'a ast::Call, span: Span) -> Value<'a> {
         let (least, most) = builtin.arity();
         let filtered = call.dims.as_ref().is_some_and(|dims| dims.filter.is_some());
-        let wrong = call.args.iter().any(|arg| arg.name.is_some()) || !(least..=most).contains(&call.args.len());
+        let wrong =
+            call.args.iter().any(|arg| arg.name.is_some()) || !(least..=most).contains(&call.args.len());
         if matches!(builtin, Builtin::Index | Builtin::Size) {
             return if wrong { Value::Poison } else { self.position_or_size(builtin, call, span) };
         }
@@ -249,7 +287,13 @@ impl<'a> Lowerer<'_, 'a> {
         self.dim_args(&call.dims.as_ref()?.dims)
     }
 
-    fn reduction(&mut self, reduction: Reduction, call: &'a ast::Call, value: &Operand<'a>, span: Span) -> Value<'a> {
+    fn reduction(
+        &mut self,
+        reduction: Reduction,
+        call: &'a ast::Call,
+        value: &Operand<'a>,
+        span: Span,
+    ) -> Value<'a> {
         match self.call_dims(call) {
             Some(dims) => self.reduce(reduction, value, &dims, span),
             None => Value::Poison,
@@ -314,7 +358,11 @@ impl<'a> Lowerer<'_, 'a> {
         let unknown: DimSet = dims.iter().filter(|dim| known(*dim).is_none()).collect();
         let product = dims.iter().filter_map(known).try_fold(1i64, i64::checked_mul);
         let Some(product) = product else {
-            self.report(Diagnostic::error(codes::INTEGER_OVERFLOW, span, "this product of sizes does not fit in 64 bits"));
+            self.report(Diagnostic::error(
+                codes::INTEGER_OVERFLOW,
+                span,
+                "this product of sizes does not fit in 64 bits",
+            ));
             return Value::Poison;
         };
         let number = Operand { value: Value::Number(Number::Int(product)), span };
@@ -360,10 +408,15 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let bools = args.iter().filter(|arg| self.dtype_of(arg) == Some(DType::Bool)).count();
         let values: Option<(DType, Vec<NodeId>)> = if bools == args.len() {
-            let nodes: Option<Vec<NodeId>> = args.iter().map(|arg| self.materialize(arg, DType::Bool)).collect();
+            let nodes: Option<Vec<NodeId>> =
+                args.iter().map(|arg| self.materialize(arg, DType::Bool)).collect();
             nodes.map(|nodes| (DType::Bool, nodes))
         } else if bools > 0 {
-            self.report(Diagnostic::error(codes::BRANCHES, span, "conditions and numbers can't be stacked together"));
+            self.report(Diagnostic::error(
+                codes::BRANCHES,
+                span,
+                "conditions and numbers can't be stacked together",
+            ));
             None
         } else {
             self.unify(&args, true)
@@ -405,7 +458,10 @@ impl<'a> Lowerer<'_, 'a> {
                 return false;
             }
             Some(size) if size != args.len() as i64 => {
-                let message = format!("the dimension `{shown}` has {size} positions, but {} values are stacked", args.len());
+                let message = format!(
+                    "the dimension `{shown}` has {size} positions, but {} values are stacked",
+                    args.len()
+                );
                 self.report(Diagnostic::error(codes::STACK_COUNT, name.span, message));
                 return false;
             }
@@ -420,7 +476,8 @@ impl<'a> Lowerer<'_, 'a> {
             if let Value::Node(node) = arg.value
                 && self.graph.nodes[node].dims.contains(dim)
             {
-                let message = format!("this value has the dimension `{shown}` already: {}", self.describe(arg));
+                let message =
+                    format!("this value has the dimension `{shown}` already: {}", self.describe(arg));
                 self.report(Diagnostic::error(codes::DIM_PRESENT, arg.span, message));
                 return false;
             }
@@ -429,19 +486,33 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// `poly[i](x, a)`: sum of `a` at `i` times `x ^ i`.
-    fn poly(&mut self, call: &'a ast::Call, x: &Operand<'a>, coefficients: &Operand<'a>, span: Span) -> Value<'a> {
+    fn poly(
+        &mut self,
+        call: &'a ast::Call,
+        x: &Operand<'a>,
+        coefficients: &Operand<'a>,
+        span: Span,
+    ) -> Value<'a> {
         let Some(dims) = self.call_dims(call) else { return Value::Poison };
         let [(dim, place)] = dims[..] else {
-            self.report(Diagnostic::error(codes::DIM_COUNT, span, "`poly` needs one dimension: that of the coefficients"));
+            self.report(Diagnostic::error(
+                codes::DIM_COUNT,
+                span,
+                "`poly` needs one dimension: that of the coefficients",
+            ));
             return Value::Poison;
         };
-        let Some(array) = self.array_with(coefficients, DimSet::one(dim), &[place]) else { return Value::Poison };
+        let Some(array) = self.array_with(coefficients, DimSet::one(dim), &[place]) else {
+            return Value::Poison;
+        };
         if !self.all_values(std::slice::from_ref(x)) {
             return Value::Poison;
         }
         let name = self.graph.dims[dim].name.clone();
         let Some(size) = self.graph.dims[dim].fixed().filter(|size| *size <= MAX_UNROLLED_SIZE) else {
-            let message = format!("`poly` needs a dimension of fixed size, at most {MAX_UNROLLED_SIZE}, and `{name}` is not");
+            let message = format!(
+                "`poly` needs a dimension of fixed size, at most {MAX_UNROLLED_SIZE}, and `{name}` is not"
+            );
             self.report(Diagnostic::error(codes::NOT_FIXED, place, message));
             return Value::Poison;
         };
@@ -458,7 +529,11 @@ impl<'a> Lowerer<'_, 'a> {
             let value = self.node(Op::Slice { value: array, dim, at: at as u32 }, dtype, span);
             terms.push(Operand { value, span });
         }
-        if terms.len() <= MAX_HORNER + 1 { self.horner(x, terms, span) } else { self.estrin(x.clone(), terms, span) }
+        if terms.len() <= MAX_HORNER + 1 {
+            self.horner(x, terms, span)
+        } else {
+            self.estrin(x.clone(), terms, span)
+        }
     }
 
     /// `((a3 * x + a2) * x + a1) * x + a0`

@@ -43,7 +43,8 @@ pub(super) fn declare<'a>(
     kernel: &'a ast::Kernel,
     options: &Options,
 ) -> Option<Dims<'a>> {
-    let mut table = Table { session, kernel, entries: Vec::new(), by_name: FxHashMap::default(), lists: Vec::new() };
+    let mut table =
+        Table { session, kernel, entries: Vec::new(), by_name: FxHashMap::default(), lists: Vec::new() };
     let whole = table.collect() && table.add_generics(options);
     if !whole {
         return None;
@@ -101,7 +102,13 @@ impl<'a> Table<'_, 'a> {
         whole
     }
 
-    fn collect_axis(&mut self, axis: &'a ast::Axis, first: bool, is_param: bool, seen: &mut Vec<usize>) -> bool {
+    fn collect_axis(
+        &mut self,
+        axis: &'a ast::Axis,
+        first: bool,
+        is_param: bool,
+        seen: &mut Vec<usize>,
+    ) -> bool {
         match &axis.kind {
             AxisKind::Rest => {
                 if !first {
@@ -116,7 +123,14 @@ impl<'a> Table<'_, 'a> {
             AxisKind::Dim(name) => self.add(&name.name, name.span, None, is_param, true, seen),
             AxisKind::Sized(name, size) => self.add(&name.name, name.span, Some(size), is_param, true, seen),
             AxisKind::Group(parts) => parts.iter().fold(true, |whole, part| {
-                self.add(&part.name.name, part.name.span, part.size.as_ref(), is_param, parts.len() == 1, seen) && whole
+                self.add(
+                    &part.name.name,
+                    part.name.span,
+                    part.size.as_ref(),
+                    is_param,
+                    parts.len() == 1,
+                    seen,
+                ) && whole
             }),
         }
     }
@@ -138,8 +152,9 @@ impl<'a> Table<'_, 'a> {
         entry.is_axis |= is_param && is_axis;
         if seen.contains(&index) {
             let message = format!("this type has the dimension `{name}` twice");
-            let error = Diagnostic::error(codes::REPEATED_DIM, span, message)
-                .with_help("two axes of one array are two dimensions, also where they have the same size: `j = i`");
+            let error = Diagnostic::error(codes::REPEATED_DIM, span, message).with_help(
+                "two axes of one array are two dimensions, also where they have the same size: `j = i`",
+            );
             self.session.report(error);
             return false;
         }
@@ -197,8 +212,10 @@ impl<'a> Table<'_, 'a> {
 
     fn missing_size(&mut self, name: &ast::Ident) -> Option<i64> {
         let message = format!("the dimension parameter `{}` has no size", name.name);
-        let error = Diagnostic::error(codes::UNKNOWN_SIZE, name.span, message)
-            .with_help(format!("give it one with the option `--dim {0}=4`, or a default: `<{0} = 4>`", name.name));
+        let error = Diagnostic::error(codes::UNKNOWN_SIZE, name.span, message).with_help(format!(
+            "give it one with the option `--dim {0}=4`, or a default: `<{0} = 4>`",
+            name.name
+        ));
         self.session.report(error);
         None
     }
@@ -479,7 +496,8 @@ impl<'a> Table<'_, 'a> {
         };
         if !in_param && name != REST {
             let others = self.entries.iter().enumerate().filter(|(other, _)| known >> other & 1 == 1);
-            let names: Vec<&str> = others.map(|(_, entry)| entry.name).filter(|other| *other != REST).collect();
+            let names: Vec<&str> =
+                others.map(|(_, entry)| entry.name).filter(|other| *other != REST).collect();
             error = match suggest::nearest(name, names.iter().copied()) {
                 Some(near) => error.with_fix(format!("did you mean `{near}`?"), span, near),
                 None if names.is_empty() => error,
@@ -504,7 +522,8 @@ impl<'a> Table<'_, 'a> {
             };
             dims.push(Dim { name: entry.name.to_owned(), kind });
         }
-        let names = self.by_name.iter().map(|(name, &index)| (*name, DimId::new(place[index] as usize))).collect();
+        let names =
+            self.by_name.iter().map(|(name, &index)| (*name, DimId::new(place[index] as usize))).collect();
         let mut params: Vec<(String, i64)> = Vec::new();
         for generic in &self.kernel.generics {
             let entry = self.by_name.get(generic.name.as_str()).map(|&index| &self.entries[index].kind);

@@ -33,7 +33,10 @@ impl<'a> Lowerer<'_, 'a> {
             return Value::Poison;
         }
         if self.graph.nodes.len() >= MAX_NODES {
-            let message = format!("kernel `{}` has more than {MAX_NODES} operations, with all functions inlined", self.graph.name);
+            let message = format!(
+                "kernel `{}` has more than {MAX_NODES} operations, with all functions inlined",
+                self.graph.name
+            );
             self.stop(Diagnostic::error(codes::TOO_LARGE, span, message));
             return Value::Poison;
         }
@@ -70,9 +73,13 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let from_integer = source.dtype == DType::I32 && dtype.is_float();
         match source.op.clone() {
-            Op::Const(constant) if from_integer => self.constant(Constant::new(dtype, constant.value()), span),
+            Op::Const(constant) if from_integer => {
+                self.constant(Constant::new(dtype, constant.value()), span)
+            }
             Op::Size(dims) if from_integer => self.node(Op::Size(dims), dtype, span),
-            Op::Prim(Prim::Select, args) if from_integer && self.is_constant(args[1]) && self.is_constant(args[2]) => {
+            Op::Prim(Prim::Select, args)
+                if from_integer && self.is_constant(args[1]) && self.is_constant(args[2]) =>
+            {
                 let (yes, no) = (self.convert(args[1], dtype, span), self.convert(args[2], dtype, span));
                 match (yes, no) {
                     (Value::Node(yes), Value::Node(no)) => {
@@ -151,8 +158,11 @@ impl<'a> Lowerer<'_, 'a> {
         match number::fold(prim, &numbers) {
             Ok(result) => result.map(Value::Number),
             Err(number::Overflow) => {
-                let error = Diagnostic::error(codes::INTEGER_OVERFLOW, span, "this integer does not fit in 64 bits")
-                    .with_note("integers are exact; write one of the numbers with a point to compute in f64");
+                let error =
+                    Diagnostic::error(codes::INTEGER_OVERFLOW, span, "this integer does not fit in 64 bits")
+                        .with_note(
+                            "integers are exact; write one of the numbers with a point to compute in f64",
+                        );
                 self.report(error);
                 Some(Value::Poison)
             }
@@ -173,7 +183,13 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// An operator of the text.
-    pub(super) fn binary(&mut self, op: BinaryOp, lhs: Operand<'a>, rhs: Operand<'a>, span: Span) -> Value<'a> {
+    pub(super) fn binary(
+        &mut self,
+        op: BinaryOp,
+        lhs: Operand<'a>,
+        rhs: Operand<'a>,
+        span: Span,
+    ) -> Value<'a> {
         let prim = match op {
             BinaryOp::Or => Prim::Or,
             BinaryOp::And => Prim::And,
@@ -204,7 +220,9 @@ impl<'a> Lowerer<'_, 'a> {
         let Some((dtype, nodes)) = self.unify(&args[..1], false) else { return Value::Poison };
         let base = nodes[0];
         let Some(whole) = whole else { return self.node(Op::Prim(Prim::Sqrt, vec![base]), dtype, span) };
-        let Some(product) = self.product(base, whole.unsigned_abs(), dtype, span) else { return Value::Poison };
+        let Some(product) = self.product(base, whole.unsigned_abs(), dtype, span) else {
+            return Value::Poison;
+        };
         if whole >= 0 {
             return Value::Node(product);
         }
@@ -224,7 +242,9 @@ impl<'a> Lowerer<'_, 'a> {
             if exponent & 1 == 1 {
                 product = Some(match product {
                     None => square,
-                    Some(product) => node(self.node(Op::Prim(Prim::Mul, vec![product, square]), dtype, span))?,
+                    Some(product) => {
+                        node(self.node(Op::Prim(Prim::Mul, vec![product, square]), dtype, span))?
+                    }
                 });
             }
             exponent >>= 1;
@@ -268,7 +288,13 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// `if cond { yes } else { no }`.
-    pub(super) fn select(&mut self, cond: Operand<'a>, yes: Operand<'a>, no: Operand<'a>, span: Span) -> Value<'a> {
+    pub(super) fn select(
+        &mut self,
+        cond: Operand<'a>,
+        yes: Operand<'a>,
+        no: Operand<'a>,
+        span: Span,
+    ) -> Value<'a> {
         if let Value::Bool(value) = cond.value {
             return if value { yes.value } else { no.value };
         }
@@ -277,10 +303,13 @@ impl<'a> Lowerer<'_, 'a> {
         }
         match (&yes.value, &no.value) {
             (Value::Poison, _) | (_, Value::Poison) => Value::Poison,
-            (Value::Tuple(left), Value::Tuple(right)) => self.select_fields(&cond, (&yes, left), (&no, right), span),
+            (Value::Tuple(left), Value::Tuple(right)) => {
+                self.select_fields(&cond, (&yes, left), (&no, right), span)
+            }
             (Value::Tuple(_), _) | (_, Value::Tuple(_)) => {
                 let tuple = if matches!(yes.value, Value::Tuple(_)) { &yes } else { &no };
-                let error = Diagnostic::error(codes::BRANCHES, tuple.span, "one side is a tuple, the other is not");
+                let error =
+                    Diagnostic::error(codes::BRANCHES, tuple.span, "one side is a tuple, the other is not");
                 self.report(error);
                 Value::Poison
             }
@@ -305,7 +334,11 @@ impl<'a> Lowerer<'_, 'a> {
             return error;
         }
         let simple = text.chars().all(|c| c.is_alphanumeric() || c == '_');
-        let text = if simple || text.ends_with(')') && text.starts_with('(') { text.to_owned() } else { format!("({text})") };
+        let text = if simple || text.ends_with(')') && text.starts_with('(') {
+            text.to_owned()
+        } else {
+            format!("({text})")
+        };
         error.with_fix("compare it with zero", value.span, format!("{text} != 0"))
     }
 
@@ -316,10 +349,12 @@ impl<'a> Lowerer<'_, 'a> {
         (no, right): (&Operand<'a>, &Rc<Vec<(&'a str, Value<'a>)>>),
         span: Span,
     ) -> Value<'a> {
-        let same = left.len() == right.len() && left.iter().all(|(name, _)| right.iter().any(|(other, _)| other == name));
+        let same = left.len() == right.len()
+            && left.iter().all(|(name, _)| right.iter().any(|(other, _)| other == name));
         if !same {
-            let error = Diagnostic::error(codes::BRANCHES, no.span, "the two sides are tuples with different fields")
-                .with_other(yes.span, "the other side");
+            let error =
+                Diagnostic::error(codes::BRANCHES, no.span, "the two sides are tuples with different fields")
+                    .with_other(yes.span, "the other side");
             self.report(error);
             return Value::Poison;
         }
@@ -333,7 +368,13 @@ impl<'a> Lowerer<'_, 'a> {
         Value::Tuple(Rc::new(fields))
     }
 
-    fn select_values(&mut self, cond: &Operand<'a>, yes: Operand<'a>, no: Operand<'a>, span: Span) -> Value<'a> {
+    fn select_values(
+        &mut self,
+        cond: &Operand<'a>,
+        yes: Operand<'a>,
+        no: Operand<'a>,
+        span: Span,
+    ) -> Value<'a> {
         let bools = [&yes, &no].map(|side| self.dtype_of(side) == Some(DType::Bool));
         let sides = match bools {
             [false, false] => self.unify(&[yes, no], true),
@@ -344,7 +385,8 @@ impl<'a> Lowerer<'_, 'a> {
             [..] => {
                 let (left, right) = (self.type_text(&yes.value), self.type_text(&no.value));
                 let message = format!("the two sides have no common dtype: `{left}` and `{right}`");
-                let error = Diagnostic::error(codes::BRANCHES, no.span, message).with_other(yes.span, "the other side");
+                let error = Diagnostic::error(codes::BRANCHES, no.span, message)
+                    .with_other(yes.span, "the other side");
                 self.report(error);
                 None
             }
@@ -354,7 +396,11 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// The one dtype that all operands take, and their nodes in it. The operands are values and not bool.
-    pub(super) fn unify(&mut self, args: &[Operand<'a>], keep_integers: bool) -> Option<(DType, Vec<NodeId>)> {
+    pub(super) fn unify(
+        &mut self,
+        args: &[Operand<'a>],
+        keep_integers: bool,
+    ) -> Option<(DType, Vec<NodeId>)> {
         let dtypes = args.iter().filter_map(|arg| match &arg.value {
             Value::Node(node) => Some(self.graph.nodes[*node].dtype),
             _ => None,
@@ -367,7 +413,9 @@ impl<'a> Lowerer<'_, 'a> {
             None => self.arithmetic,
         };
         if dtype == DType::I32 {
-            let large = |arg: &&Operand<'a>| number_of(arg).and_then(Number::whole).is_some_and(|n| i32::try_from(n).is_err());
+            let large = |arg: &&Operand<'a>| {
+                number_of(arg).and_then(Number::whole).is_some_and(|n| i32::try_from(n).is_err())
+            };
             if let Some(large) = args.iter().find(large) {
                 self.report_not_i32(large.span);
                 return None;
@@ -378,7 +426,13 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// `sum[d](x)`.
-    pub(super) fn reduce(&mut self, reduction: Reduction, value: &Operand<'a>, dims: &[(DimId, Span)], span: Span) -> Value<'a> {
+    pub(super) fn reduce(
+        &mut self,
+        reduction: Reduction,
+        value: &Operand<'a>,
+        dims: &[(DimId, Span)],
+        span: Span,
+    ) -> Value<'a> {
         let set: DimSet = dims.iter().map(|(dim, _)| *dim).collect();
         let spans: Vec<Span> = dims.iter().map(|(_, span)| *span).collect();
         let Some(node) = self.array_with(value, set, &spans) else { return Value::Poison };
@@ -416,7 +470,8 @@ impl<'a> Lowerer<'_, 'a> {
             [one] => *one,
             _ => spans.iter().fold(Span::NONE, |all, span| all.to(*span)),
         };
-        let mut error = Diagnostic::error(codes::NOT_ITS_DIM, place, message).with_other(value.span, "this value");
+        let mut error =
+            Diagnostic::error(codes::NOT_ITS_DIM, place, message).with_other(value.span, "this value");
         error = if has.is_empty() {
             error.with_note("it is one number, without dimensions")
         } else {
@@ -477,8 +532,13 @@ impl<'a> Lowerer<'_, 'a> {
             Value::Poison => "unknown".to_owned(),
             Value::Node(node) => {
                 let node = &self.graph.nodes[*node];
-                let names: Vec<&str> = node.dims.iter().map(|dim| self.graph.dims[dim].name.as_str()).collect();
-                if names.is_empty() { node.dtype.to_string() } else { format!("{}[{}]", node.dtype, names.join(", ")) }
+                let names: Vec<&str> =
+                    node.dims.iter().map(|dim| self.graph.dims[dim].name.as_str()).collect();
+                if names.is_empty() {
+                    node.dtype.to_string()
+                } else {
+                    format!("{}[{}]", node.dtype, names.join(", "))
+                }
             }
         }
     }

@@ -45,7 +45,9 @@ impl<'a> Items<'a> {
                 ItemKind::Reduction(reduction) => {
                     diagnostics.push(not_yet("a `reduction`", reduction.name.span));
                 }
-                ItemKind::Schedule(schedule) => diagnostics.push(not_yet("a `schedule`", schedule.kernel.span)),
+                ItemKind::Schedule(schedule) => {
+                    diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
+                }
                 ItemKind::Example(example) => diagnostics.push(not_yet("an `example`", example.kernel.span)),
                 ItemKind::Use(_) => diagnostics.push(not_yet("`use`", item.span)),
             }

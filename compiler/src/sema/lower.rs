@@ -7,7 +7,9 @@ use rustc_hash::FxHashMap;
 
 use super::dims::{self, Dims};
 use super::number::Number;
-use super::{KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest};
+use super::{
+    KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest,
+};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{Decl, Graph, NodeId, Op};
 use crate::ops::Prim;
@@ -214,11 +216,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
         if ["f16", "bf16", "i8", "u8"].contains(&name.as_str()) {
             let what = format!("the dtype `{}`", name.name);
-            self.report(super::items::not_yet(&what, name.span).with_note("there are `f32`, `f64`, `i32` and `bool`"));
+            self.report(
+                super::items::not_yet(&what, name.span).with_note("there are `f32`, `f64`, `i32` and `bool`"),
+            );
             return None;
         }
-        let mut error = Diagnostic::error(codes::UNKNOWN_DTYPE, name.span, format!("there is no dtype `{}`", name.name))
-            .with_note("there are `f32`, `f64`, `i32` and `bool`");
+        let mut error =
+            Diagnostic::error(codes::UNKNOWN_DTYPE, name.span, format!("there is no dtype `{}`", name.name))
+                .with_note("there are `f32`, `f64`, `i32` and `bool`");
         let alias = match name.name.to_lowercase().as_str() {
             "float" | "float32" | "single" => Some("f32"),
             "double" | "float64" => Some("f64"),
@@ -239,7 +244,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let dtype = dtype?;
         match (value, dtype) {
             (Value::Number(number), DType::F32 | DType::F64) => Some(number.constant(dtype).value()),
-            (Value::Number(Number::Int(value)), DType::I32) if i32::try_from(value).is_ok() => Some(value as f64),
+            (Value::Number(Number::Int(value)), DType::I32) if i32::try_from(value).is_ok() => {
+                Some(value as f64)
+            }
             (Value::Bool(value), DType::Bool) => Some(f64::from(u8::from(value))),
             (Value::Poison, _) => None,
             (Value::Number(_) | Value::Bool(_) | Value::Node(_) | Value::Tuple(_), _) => {
@@ -268,7 +275,8 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             let dtype = self.dtype(&ty.dtype);
             let axes = Some(dims.axes(ty).unwrap_or_default());
             let dtype_or = dtype.unwrap_or(DType::F32);
-            let decl = Decl { name: name.to_owned(), dtype: dtype_or, axes, default: None, doc: String::new() };
+            let decl =
+                Decl { name: name.to_owned(), dtype: dtype_or, axes, default: None, doc: String::new() };
             decls.push(ResultDecl { decl, ty: ty.span, known: dtype.is_some() });
         }
         decls
@@ -278,9 +286,13 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let Some(result) = results.into_iter().next() else { return };
         if let Value::Tuple(fields) = &body {
             let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-            let error = Diagnostic::error(codes::RESULT_FIELDS, span, "the body is a tuple, but the kernel has one result")
-                .with_other(result.ty, "the result")
-                .with_note(format!("the tuple has the fields {}", super::list(names.into_iter())));
+            let error = Diagnostic::error(
+                codes::RESULT_FIELDS,
+                span,
+                "the body is a tuple, but the kernel has one result",
+            )
+            .with_other(result.ty, "the result")
+            .with_note(format!("the tuple has the fields {}", super::list(names.into_iter())));
             self.report(error);
             return;
         }
@@ -293,8 +305,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             Value::Tuple(fields) => Rc::clone(fields),
             Value::Number(_) | Value::Bool(_) | Value::Node(_) => {
                 let fields: Vec<String> = results.iter().map(|r| format!("{0} = …", r.decl.name)).collect();
-                let error = Diagnostic::error(codes::RESULT_FIELDS, span, "the kernel has named results, but the body is one value")
-                    .with_help(format!("give each result by name: `({})`", fields.join(", ")));
+                let error = Diagnostic::error(
+                    codes::RESULT_FIELDS,
+                    span,
+                    "the kernel has named results, but the body is one value",
+                )
+                .with_help(format!("give each result by name: `({})`", fields.join(", ")));
                 self.report(error);
                 return;
             }
@@ -357,13 +373,15 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             Value::Bool(_) => DType::Bool,
             Value::Node(node) => self.graph.nodes[*node].dtype,
         };
-        let widens = matches!((found, dtype), (DType::I32, DType::F32 | DType::F64) | (DType::F32, DType::F64));
+        let widens =
+            matches!((found, dtype), (DType::I32, DType::F32 | DType::F64) | (DType::F32, DType::F64));
         if found == dtype || widens {
             return self.materialize(body, dtype);
         }
         let message = format!("the result `{}` is {dtype}, but its value is {found}", result.decl.name);
         let text = self.session.sources.snippet(body.span).to_owned();
-        let mut error = Diagnostic::error(codes::RESULT_TYPE, body.span, message).with_other(result.ty, "declared here");
+        let mut error =
+            Diagnostic::error(codes::RESULT_TYPE, body.span, message).with_other(result.ty, "declared here");
         if !text.contains('\n') && !text.starts_with('(') {
             error = error.with_fix("write the conversion", body.span, format!("{dtype}({text})"));
         }
@@ -384,12 +402,17 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let one_position = extra.iter().find(|dim| self.graph.dims[*dim].fixed() == Some(1));
         if let Some(dim) = one_position {
             let name = &self.graph.dims[dim].name;
-            error = error.with_help(format!("`{name}` has one position; pick it where the value is used: `[{name}=0]`"));
+            error = error.with_help(format!(
+                "`{name}` has one position; pick it where the value is used: `[{name}=0]`"
+            ));
         } else if let Some(near) = near {
             error = error.with_help(format!("did you mean `{near}`?"));
         } else {
             let dims: Vec<&str> = extra.iter().map(|dim| self.graph.dims[dim].name.as_str()).collect();
-            error = error.with_help(format!("reduce over it, e.g. `sum[{}](…)`, or add it to the result", dims.join(", ")));
+            error = error.with_help(format!(
+                "reduce over it, e.g. `sum[{}](…)`, or add it to the result",
+                dims.join(", ")
+            ));
         }
         self.report(error);
     }
@@ -397,7 +420,8 @@ impl<'s, 'a> Lowerer<'s, 'a> {
     fn report_missing_dims(&mut self, body: &Operand<'a>, result: &ResultDecl, missing: DimSet) {
         let names = self.dim_list(missing);
         let body_type = self.type_text(&body.value);
-        let message = format!("the result has the dimension{} {names}, which the body lacks", plural(missing));
+        let message =
+            format!("the result has the dimension{} {names}, which the body lacks", plural(missing));
         let mut error = Diagnostic::error(codes::RESULT_EXTRA_DIM, result.ty, message)
             .with_other(body.span, format!("this is `{body_type}`"));
         let text = self.session.sources.snippet(body.span).to_owned();
@@ -418,7 +442,13 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             match &node.op {
                 Op::Reduce { dims, .. } => unrolled = unrolled.union(*dims),
                 Op::Slice { dim, .. } | Op::Stack { dim, .. } => unrolled = unrolled.with(*dim),
-                Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => {}
+                Op::Param(_)
+                | Op::Const(_)
+                | Op::Index(_)
+                | Op::Size(_)
+                | Op::Prim(..)
+                | Op::Convert(_)
+                | Op::Broadcast(_) => {}
             }
         }
         let size = |dim: DimId| match self.graph.dims[dim].kind {
@@ -434,9 +464,13 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             total.saturating_add(copies(node.dims.union(reduced).intersection(unrolled)))
         });
         if total > MAX_UNROLLED {
-            let message = format!("unrolling the fixed-size dimensions of kernel `{}` makes {total} values; at most {MAX_UNROLLED} are allowed", self.graph.name);
-            let error = Diagnostic::error(codes::UNROLLED_TOO_LARGE, span, message)
-                .with_note("a fixed-size dimension that is reduced, indexed or stacked is unrolled position by position");
+            let message = format!(
+                "unrolling the fixed-size dimensions of kernel `{}` makes {total} values; at most {MAX_UNROLLED} are allowed",
+                self.graph.name
+            );
+            let error = Diagnostic::error(codes::UNROLLED_TOO_LARGE, span, message).with_note(
+                "a fixed-size dimension that is reduced, indexed or stacked is unrolled position by position",
+            );
             self.report(error);
         }
     }
@@ -563,7 +597,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
         self.session.steps += 1;
         let error = if self.depth >= MAX_NESTING {
-            let message = format!("expressions nest more than {MAX_NESTING} deep, with the functions inlined into them");
+            let message = format!(
+                "expressions nest more than {MAX_NESTING} deep, with the functions inlined into them"
+            );
             Diagnostic::error(codes::NESTED_TOO_DEEP, span, message)
         } else if self.session.steps > MAX_STEPS {
             let message = format!("with all functions inlined there are more than {MAX_STEPS} expressions");
@@ -651,12 +687,19 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         value.value
     }
 
-    fn index_entry(&mut self, base: Operand<'a>, entry: &'a ast::IndexEntry, position: Value<'a>) -> Value<'a> {
+    fn index_entry(
+        &mut self,
+        base: Operand<'a>,
+        entry: &'a ast::IndexEntry,
+        position: Value<'a>,
+    ) -> Value<'a> {
         let Some(dim) = self.one_dim(&entry.dim, "an index") else { return Value::Poison };
         if matches!(base.value, Value::Poison) || matches!(position, Value::Poison) {
             return Value::Poison;
         }
-        let Some(node) = self.array_with(&base, DimSet::one(dim), &[entry.dim.span]) else { return Value::Poison };
+        let Some(node) = self.array_with(&base, DimSet::one(dim), &[entry.dim.span]) else {
+            return Value::Poison;
+        };
         let constant = if let Value::Number(number) = position { number.whole() } else { None };
         let size = self.graph.dims[dim].fixed();
         let (Some(at), Some(size), None) = (constant, size, &entry.otherwise) else {
@@ -665,13 +708,16 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         };
         if !(0..size).contains(&at) {
             let name = &entry.dim.name;
-            let message = format!("position {at} lies outside of `{name}`, whose positions are 0 to {}", size - 1);
+            let message =
+                format!("position {at} lies outside of `{name}`, whose positions are 0 to {}", size - 1);
             self.report(Diagnostic::error(codes::POSITION, entry.position.span, message));
             return Value::Poison;
         }
         let is_param = matches!(self.graph.nodes[node].op, Op::Param(_));
         if size > MAX_UNROLLED_SIZE && !is_param {
-            let what = format!("picking a position of a computed value along more than {MAX_UNROLLED_SIZE} positions");
+            let what = format!(
+                "picking a position of a computed value along more than {MAX_UNROLLED_SIZE} positions"
+            );
             self.report(super::items::not_yet(&what, entry.span));
             return Value::Poison;
         }

@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
         lower::evaluate_consts(&mut self);
         let mut graphs = Vec::new();
         for &(item, kernel) in kernels {
-            graphs.extend(lower::lower_kernel(&mut self, item, kernel, options));
+            graphs.extend(lower::lower_kernel(&mut self, (item, kernel), options));
         }
         if self.diagnostics.has_errors() {
             return Err(self.diagnostics);
@@ -177,7 +177,9 @@ impl<'a> Session<'a> {
 
     /// Options must name dimension parameters that one of the kernels has.
     fn check_dim_options(&mut self, kernels: &[KernelItem<'a>], options: &Options) {
-        let names = || kernels.iter().flat_map(|(_, kernel)| kernel.generics.iter()).map(|generic| generic.name.as_str());
+        let names = || {
+            kernels.iter().flat_map(|(_, kernel)| kernel.generics.iter()).map(|generic| generic.name.as_str())
+        };
         for (name, size) in &options.dims {
             if !names().any(|known| known == name) {
                 let message = format!("no kernel has a dimension parameter `{name}`");

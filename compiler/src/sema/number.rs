@@ -56,9 +56,7 @@ impl Number {
     pub(super) fn whole(self) -> Option<i64> {
         match self {
             Number::Int(value) => Some(value),
-            Number::Float { wide, .. } => {
-                (wide.fract() == 0.0 && wide.abs() < 9e15).then_some(wide as i64)
-            }
+            Number::Float { wide, .. } => (wide.fract() == 0.0 && wide.abs() < 9e15).then_some(wide as i64),
         }
     }
 
@@ -67,7 +65,7 @@ impl Number {
         match (self, dtype) {
             (Number::Int(value), DType::F32) => Constant::new(dtype, f64::from(value as f32)),
             (Number::Float { narrow, .. }, DType::F32) => Constant::new(dtype, f64::from(narrow)),
-            (_, DType::F32 | DType::F64 | DType::I32 | DType::Bool) => Constant::new(dtype, self.value()),
+            (_, DType::F64 | DType::I32 | DType::Bool) => Constant::new(dtype, self.value()),
         }
     }
 }
@@ -209,6 +207,9 @@ mod tests {
         // Just above the middle of two f32 numbers: through f64 it would fall on the middle and round down.
         let text = "1.00000005960464477540";
         let number = ast::Number { text: text.into(), value: ast::NumberValue::Float(text.parse().unwrap()) };
-        assert_eq!(Number::literal(&number).constant(DType::F32).value(), f64::from(text.parse::<f32>().unwrap()));
+        assert_eq!(
+            Number::literal(&number).constant(DType::F32).value(),
+            f64::from(text.parse::<f32>().unwrap())
+        );
     }
 }

@@ -43,16 +43,17 @@ impl Entry {
     }
 }
 
-/// Items by name; functions apart with and without dimensions in brackets.
+/// Items by name.
 struct Index {
-    functions: FxHashMap<(&'static str, bool), Entry>,
+    /// Functions: first those without dimensions in brackets, then those with.
+    functions: [FxHashMap<&'static str, Entry>; 2],
     consts: FxHashMap<&'static str, Entry>,
 }
 
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();
     INDEX.get_or_init(|| {
-        let mut index = Index { functions: FxHashMap::default(), consts: FxHashMap::default() };
+        let mut index = Index { functions: Default::default(), consts: FxHashMap::default() };
         for (_, text) in FILES {
             chunks(text).for_each(|chunk| index.add(chunk));
         }
@@ -65,7 +66,7 @@ impl Index {
         let entry = Entry { text, item: OnceLock::new() };
         if let Some(rest) = text.strip_prefix("fn ") {
             let end = rest.find(['[', '(']).unwrap_or(rest.len());
-            self.functions.insert((&rest[..end], rest[end..].starts_with('[')), entry);
+            self.functions[usize::from(rest[end..].starts_with('['))].insert(&rest[..end], entry);
         } else if let Some(rest) = text.strip_prefix("const ") {
             self.consts.insert(rest.split([' ', '=']).next().unwrap_or(rest), entry);
         }
@@ -90,10 +91,9 @@ fn chunks(text: &'static str) -> impl Iterator<Item = &'static str> {
 
 /// The function of that name, with or without dimensions in brackets.
 pub(super) fn function(name: &str, with_dims: bool) -> Option<&'static ast::FnDecl> {
-    let (key, entry) = index().functions.get_key_value(&(name, with_dims))?;
-    match &entry.item().kind {
+    match &index().functions[usize::from(with_dims)].get(name)?.item().kind {
         ast::ItemKind::Fn(function) => Some(function),
-        other => panic!("`{}` in the prelude is {other:?}", key.0),
+        other => panic!("`{name}` in the prelude is {other:?}"),
     }
 }
 
@@ -107,5 +107,5 @@ pub(super) fn constant(name: &str) -> Option<&'static ast::Const> {
 
 /// The names of all functions, with or without dimensions in brackets.
 pub fn function_names(with_dims: bool) -> impl Iterator<Item = &'static str> {
-    index().functions.keys().filter(move |(_, has)| *has == with_dims).map(|(name, _)| *name)
+    index().functions[usize::from(with_dims)].keys().copied()
 }

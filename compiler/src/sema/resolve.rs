@@ -19,7 +19,11 @@ pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagn
             ItemKind::Kernel(kernel) => checker.kernel(kernel),
             ItemKind::Fn(function) => checker.function(function),
             ItemKind::Const(constant) => checker.constant(constant),
-            ItemKind::Derived(_) | ItemKind::Reduction(_) | ItemKind::Schedule(_) | ItemKind::Example(_) | ItemKind::Use(_) => {}
+            ItemKind::Derived(_)
+            | ItemKind::Reduction(_)
+            | ItemKind::Schedule(_)
+            | ItemKind::Example(_)
+            | ItemKind::Use(_) => {}
         }
     }
     check_recursion(file, items, diagnostics);
@@ -101,8 +105,12 @@ impl<'c, 'a> Checker<'c, 'a> {
         for axis in types.flat_map(|ty| ty.axes.iter().flatten()) {
             match &axis.kind {
                 AxisKind::Rest => {}
-                AxisKind::Dim(name) | AxisKind::Sized(name, _) => drop(self.kernel_dims.insert(name.as_str())),
-                AxisKind::Group(parts) => self.kernel_dims.extend(parts.iter().map(|part| part.name.as_str())),
+                AxisKind::Dim(name) | AxisKind::Sized(name, _) => {
+                    drop(self.kernel_dims.insert(name.as_str()))
+                }
+                AxisKind::Group(parts) => {
+                    self.kernel_dims.extend(parts.iter().map(|part| part.name.as_str()))
+                }
             }
         }
         self.kernel_dims.extend(kernel.generics.iter().map(|generic| generic.name.as_str()));
@@ -170,8 +178,11 @@ impl<'c, 'a> Checker<'c, 'a> {
             } else {
                 (codes::UNUSED_LET, format!("the value `{name}` is never used"))
             };
-            let warning = Diagnostic::warning(code, span, message)
-                .with_fix("if that is intended, let its name begin with `_`", span, format!("_{name}"));
+            let warning = Diagnostic::warning(code, span, message).with_fix(
+                "if that is intended, let its name begin with `_`",
+                span,
+                format!("_{name}"),
+            );
             self.diagnostics.push(warning);
         }
     }
@@ -256,7 +267,8 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.bindings[place].used = true;
             return;
         }
-        let known = self.items.consts.contains_key(name.as_str()) || prelude::constant(name.as_str()).is_some();
+        let known =
+            self.items.consts.contains_key(name.as_str()) || prelude::constant(name.as_str()).is_some();
         if !known {
             self.unknown_name(name);
         }
@@ -264,7 +276,8 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn unknown_name(&mut self, name: &ast::Ident) {
         let text = name.as_str();
-        let mut error = Diagnostic::error(codes::UNKNOWN_NAME, name.span, format!("there is no value `{text}`"));
+        let mut error =
+            Diagnostic::error(codes::UNKNOWN_NAME, name.span, format!("there is no value `{text}`"));
         let near = if self.may_suggest() {
             let values = self.by_name.iter().filter(|(_, places)| !places.is_empty()).map(|(name, _)| *name);
             let mut candidates: Vec<&str> = values.chain(self.items.consts.keys().copied()).collect();
@@ -300,7 +313,8 @@ impl<'c, 'a> Checker<'c, 'a> {
                 if function.dims.iter().any(|dim| dim.name == *text) {
                     return;
                 }
-                let message = format!("`{text}` is not among the dimensions of the function `{}`", function.name.name);
+                let message =
+                    format!("`{text}` is not among the dimensions of the function `{}`", function.name.name);
                 let mut error = Diagnostic::error(codes::FN_DIM, name.span, message)
                     .with_note("a function names only the dimensions in its brackets");
                 let names: Vec<&str> = function.dims.iter().map(|dim| dim.as_str()).collect();
@@ -308,7 +322,11 @@ impl<'c, 'a> Checker<'c, 'a> {
                     Some(near) => error.with_fix(format!("did you mean `{near}`?"), name.span, near),
                     None => {
                         let all: Vec<&str> = names.into_iter().chain([text.as_str()]).collect();
-                        error.with_help(format!("declare it: `fn {}[{}](…)`", function.name.name, all.join(", ")))
+                        error.with_help(format!(
+                            "declare it: `fn {}[{}](…)`",
+                            function.name.name,
+                            all.join(", ")
+                        ))
                     }
                 };
                 self.diagnostics.push(error);
@@ -410,7 +428,11 @@ impl<'c, 'a> Checker<'c, 'a> {
                 None => match function.params.get(at) {
                     Some(param) => (param.name.as_str(), arg.value.span),
                     None => {
-                        let message = format!("`{name}` takes {}, but is given {}", count(function.params.len()), call.args.len());
+                        let message = format!(
+                            "`{name}` takes {}, but is given {}",
+                            count(function.params.len()),
+                            call.args.len()
+                        );
                         self.error(codes::ARGUMENT_COUNT, arg.value.span, message);
                         break;
                     }
@@ -422,11 +444,18 @@ impl<'c, 'a> Checker<'c, 'a> {
                 self.diagnostics.push(error.with_other(first, "the first time"));
             }
         }
-        let missing = function.params.iter().filter(|param| param.default.is_none() && !given.contains_key(param.name.as_str()));
+        let missing = function
+            .params
+            .iter()
+            .filter(|param| param.default.is_none() && !given.contains_key(param.name.as_str()));
         let missing: Vec<&str> = missing.map(|param| param.name.as_str()).collect();
         if !missing.is_empty() {
             let which = list(missing.into_iter());
-            let error = Diagnostic::error(codes::MISSING_ARGUMENT, call.callee.span, format!("`{name}` is not given {which}"));
+            let error = Diagnostic::error(
+                codes::MISSING_ARGUMENT,
+                call.callee.span,
+                format!("`{name}` is not given {which}"),
+            );
             self.diagnostics.push(error.with_help(format!("it is `{}`", signature(function))));
         }
     }
@@ -448,16 +477,25 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.wrong_brackets(call, other);
             return;
         }
-        let mut error = Diagnostic::error(codes::UNKNOWN_FUNCTION, call.callee.span, format!("there is no function `{name}`"));
+        let mut error = Diagnostic::error(
+            codes::UNKNOWN_FUNCTION,
+            call.callee.span,
+            format!("there is no function `{name}`"),
+        );
         if self.items.kernels.iter().any(|(_, kernel)| kernel.name.name == name) {
-            error = Diagnostic::error(codes::KERNEL_CALL, span, format!("`{name}` is a kernel, and kernels can't be called"))
-                .with_help("move what they share into a `fn`");
+            error = Diagnostic::error(
+                codes::KERNEL_CALL,
+                span,
+                format!("`{name}` is a kernel, and kernels can't be called"),
+            )
+            .with_help("move what they share into a `fn`");
         } else if let Some((_, advice)) = FOREIGN.iter().find(|(foreign, _)| *foreign == name) {
             error = error.with_help(format!("it is written {advice}"));
         } else if self.may_suggest() {
             let mut candidates: Vec<&str> = self.items.functions.keys().map(|(name, _)| *name).collect();
             for dims in [with_dims, !with_dims] {
-                candidates.extend(prelude::function_names(dims).chain(builtin::names(dims)));
+                let known = prelude::function_names(dims).chain(builtin::names(dims));
+                candidates.extend(known.map(|name| -> &str { name }));
             }
             candidates.sort_unstable();
             if let Some(near) = suggest::nearest(name, candidates) {
@@ -473,7 +511,11 @@ impl<'c, 'a> Checker<'c, 'a> {
         let error = match &call.dims {
             Some(dims) => {
                 let message = format!("`{name}` takes no dimensions in brackets");
-                Diagnostic::error(codes::BRACKETS, dims.span, message).with_fix("leave them out", dims.span, "")
+                Diagnostic::error(codes::BRACKETS, dims.span, message).with_fix(
+                    "leave them out",
+                    dims.span,
+                    "",
+                )
             }
             None => {
                 let dims = match other {
@@ -541,7 +583,8 @@ fn check_recursion(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagno
         .collect();
     let place: FxHashMap<*const ast::FnDecl, usize> =
         functions.iter().enumerate().map(|(at, function)| (std::ptr::from_ref(*function), at)).collect();
-    let calls: Vec<Vec<(usize, Span)>> = functions.iter().map(|function| user_calls(function, items, &place)).collect();
+    let calls: Vec<Vec<(usize, Span)>> =
+        functions.iter().map(|function| user_calls(function, items, &place)).collect();
     // Depth first, with a stack of our own: a file may have very many functions.
     let mut state = vec![Visit::New; functions.len()];
     for start in 0..functions.len() {
@@ -577,12 +620,17 @@ enum Visit {
 fn recursion(functions: &[&ast::FnDecl], target: usize, stack: &[(usize, usize)], span: Span) -> Diagnostic {
     let name = &functions[target].name;
     let start = stack.iter().position(|(function, _)| *function == target).unwrap_or(0);
-    let through: Vec<&str> = stack[start..].iter().skip(1).map(|(function, _)| functions[*function].name.as_str()).collect();
+    let through: Vec<&str> =
+        stack[start..].iter().skip(1).map(|(function, _)| functions[*function].name.as_str()).collect();
     let message = format!("the function `{}` calls itself", name.name);
     let error = Diagnostic::error(codes::RECURSION, span, message)
         .with_other(name.span, "declared here")
         .with_note("functions are inlined, so they can't be recursive");
-    if through.is_empty() { error } else { error.with_note(format!("it does so through {}", list(through.into_iter()))) }
+    if through.is_empty() {
+        error
+    } else {
+        error.with_note(format!("it does so through {}", list(through.into_iter())))
+    }
 }
 
 /// The user's functions that a function calls, each once.
@@ -594,7 +642,8 @@ fn user_calls(
     let mut seen: FxHashSet<usize> = FxHashSet::default();
     let mut found = Vec::new();
     let mut visit = |call: &ast::Call| {
-        if let Some(Callee::Function(target, false)) = callee(items, false, &call.callee.name, call.dims.is_some())
+        if let Some(Callee::Function(target, false)) =
+            callee(items, false, &call.callee.name, call.dims.is_some())
             && let Some(&target) = place.get(&std::ptr::from_ref(target))
             && seen.insert(target)
         {

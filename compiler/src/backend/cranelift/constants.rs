@@ -84,12 +84,19 @@ pub(super) struct Facts<'a> {
     pub(super) defs: SecondaryMap<Value, Option<&'a Inst>>,
     /// The negations that are needed other than as operands of fma (which negates by itself).
     pub(super) needed: FxHashSet<Value>,
+    /// How often a value is an operand in CLIF, counting no further than it matters.
+    uses: SecondaryMap<Value, u32>,
 }
 
 impl<'a> Facts<'a> {
     /// Looks at the statements of a phase.
     pub(super) fn new(stmts: &'a [Stmt], layout: &'a Layout) -> Facts<'a> {
-        let mut facts = Facts { layout, defs: SecondaryMap::new(), needed: FxHashSet::default() };
+        let mut facts = Facts {
+            layout,
+            defs: SecondaryMap::new(),
+            needed: FxHashSet::default(),
+            uses: SecondaryMap::new(),
+        };
         facts.define(stmts);
         facts.use_all(stmts);
         facts
@@ -105,6 +112,11 @@ impl<'a> Facts<'a> {
             },
             _ => None,
         }
+    }
+
+    /// Whether a value is an operand more than once.
+    pub(super) fn is_shared(&self, value: Value) -> bool {
+        self.uses[value] > 1
     }
 
     /// The value that this one is the negative of.
@@ -132,6 +144,11 @@ impl<'a> Facts<'a> {
 
     fn use_all(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
+            if let Stmt::Let(_, inst) = stmt {
+                // A comparison and a selection.
+                let times = if matches!(inst, Inst::Prim(Prim::SelMax | Prim::SelMin, _)) { 2 } else { 1 };
+                each_operand(inst, &mut |value| self.uses[value] += times);
+            }
             match stmt {
                 Stmt::Let(_, Inst::Prim(Prim::Fma, _)) => {}
                 Stmt::Let(_, inst) => {
@@ -142,6 +159,7 @@ impl<'a> Facts<'a> {
                 }
                 Stmt::Store(_, value) => {
                     self.needed.insert(*value);
+                    self.uses[*value] += 1;
                 }
                 Stmt::For(each) => {
                     self.needed.extend(each.carry.iter().map(|carry| carry.init));
@@ -159,6 +177,9 @@ impl<'a> Facts<'a> {
     fn use_block(&mut self, block: &Block) {
         self.use_all(&block.stmts);
         self.needed.extend(&block.yields);
+        for value in &block.yields {
+            self.uses[*value] += 1;
+        }
     }
 }
 

@@ -95,6 +95,10 @@ pub(super) struct Emitter<'a> {
     /// Blocks that the code for part of a vector still has to fill.
     pub(super) pending: Vec<ir::Block>,
     registers: u32,
+    /// Whether something was loaded in the current scope that might become a memory operand.
+    pub(super) foldable: bool,
+    /// The constant loaded last in the current scope.
+    pub(super) last_constant: Option<(Pattern, ir::Value)>,
 }
 
 /// Appends an instruction to the current block.
@@ -150,6 +154,8 @@ pub(super) fn emit_phase(
         spare: None,
         pending: Vec::new(),
         registers: 16,
+        foldable: false,
+        last_constant: None,
     };
     emitter.define(phase.lo, lo);
     emitter.define(phase.hi, hi);
@@ -287,10 +293,27 @@ impl Emitter<'_> {
             }
             Inst::Prim(crate::ops::Prim::Neg, _) if self.is_folded(value) => {}
             _ => {
-                let is = self.inst(self.func.values[value], inst);
+                let ty = self.func.values[value];
+                let is = self.inst(ty, inst);
+                let is_load = matches!(inst, Inst::Load(_));
+                let shared = ty.lanes > 1 && self.facts.is_shared(value);
+                let is = if shared && !is_load && self.foldable { self.fence(is) } else { is };
+                self.foldable |= is_load && !shared;
                 self.define(value, is);
             }
         }
+    }
+
+    /// The same value as the parameter of a new block. Instruction selection takes what a value with several uses is made of
+    /// for needed several times too, down to the loads, and then makes no operand of any of them; it does not look
+    /// through parameters. The jump falls through and the two are one register.
+    fn fence(&mut self, value: ir::Value) -> ir::Value {
+        let next = self.clif.dfg.make_block();
+        let ty = self.clif.dfg.value_type(value);
+        let param = self.clif.dfg.append_block_param(next, ty);
+        ins!(self).jump(next, &block_args(&[value]));
+        self.start(next);
+        param
     }
 
     /// Whether a negation of floats is done by every fma that takes it.
@@ -421,11 +444,14 @@ impl Emitter<'_> {
     fn enter(&mut self, branch: ir::Inst, scope: Scope, block: ir::Block) {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
+        self.foldable = false;
+        self.last_constant = None;
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
+        self.last_constant = None;
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;
         scope

@@ -64,7 +64,15 @@ impl Emitter<'_> {
         if let Some(&(_, value)) = resident {
             return value;
         }
-        self.load_constant(pattern)
+        // Alternating vectors use a constant one after another.
+        if let Some((known, value)) = self.last_constant
+            && known == pattern
+        {
+            return value;
+        }
+        let value = self.load_constant(pattern);
+        self.last_constant = Some((pattern, value));
+        value
     }
 
     /// Brings a vector constant into a register, or, for its one use, into an operand.
@@ -75,6 +83,7 @@ impl Emitter<'_> {
         }
         let offset = self.pool.offset(pattern);
         let pool = self.pool_address();
+        self.foldable = true;
         ins!(self).load(types::F32X4, plain(), pool, offset)
     }
 
