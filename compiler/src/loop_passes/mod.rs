@@ -28,8 +28,10 @@ pub struct LayoutPass {
 }
 
 /// The numeric passes, in order.
-pub const NUMERIC: &[NumericPass] =
-    &[NumericPass { name: "lanes", run: lanes::run }, NumericPass { name: "expand_math", run: expand_math::run }];
+pub const NUMERIC: &[NumericPass] = &[
+    NumericPass { name: "lanes", run: lanes::run },
+    NumericPass { name: "expand_math", run: expand_math::run },
+];
 
 /// The layout passes, in order.
 pub const LAYOUT: &[LayoutPass] = &[

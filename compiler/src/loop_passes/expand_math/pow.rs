@@ -68,10 +68,8 @@ fn log2_pair<C: Core>(c: &mut C, x: C::F, steps: C::F) -> Pair<C::F> {
     let head = ordered_sum(c, s.hi, sw.hi);
     let lo = c.add(s.lo, sw.lo);
     let atanh = Pair { hi: head.hi, lo: c.add(head.lo, lo) };
-    let factor = c.by_type(
-        (2.885390043258667, 3.851926067000022e-08),
-        (2.8853900817779268, 4.0710547481862066e-17),
-    );
+    let factor =
+        c.by_type((2.885390043258667, 3.851926067000022e-08), (2.8853900817779268, 4.0710547481862066e-17));
     let factor = Pair { hi: c.float(factor.0), lo: c.float(factor.1) };
     let log = times(c, atanh, factor);
     let head = ordered_sum(c, e, log.hi);

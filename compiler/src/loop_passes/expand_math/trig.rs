@@ -81,7 +81,8 @@ fn bits_of_two_over_pi(first: i32, count: i32, scale: i32) -> f64 {
 /// The pieces of 2/pi for x, and x, scaled by inverse powers of two.
 fn pieces<C: Core>(c: &mut C, x: C::F) -> (C::F, [C::F; PIECES]) {
     // Bits of the type; exponents in a range; the exponent from which on all is scaled, and by how much; the exponent's end.
-    let (precision, step, scaled_from, scale, end) = c.by_type((24, 15, 55, 64, 128), (53, 40, 294, 512, 1024));
+    let (precision, step, scaled_from, scale, end) =
+        c.by_type((24, 15, 55, 64, 128), (53, 40, 294, 512, 1024));
     let values = |first: i32, scale: i32| {
         let piece = |index: i32| bits_of_two_over_pi(first + index * precision, precision, scale);
         [piece(0), piece(1), piece(2), piece(3)]
