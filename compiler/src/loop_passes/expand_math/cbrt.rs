@@ -5,7 +5,8 @@
 //! coefficients rounded to the type): 2^-10.6, 2^-19.6; times 2^(r/3), cut to half the type's bits so that its square is
 //! exact. One step of Halley's iteration, y + y (z - y³) / (2y³ + z), cubes its error; z - y³ is one exact fma.
 //! Subnormal x is scaled by 2^24 (f64: 2^54) first. Zeros, infinities and NaN are returned as they are.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `cbrt` 0.51 and 0.52 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{power_of_two, round_scaled};
@@ -36,7 +37,7 @@ pub(super) fn cbrt<C: Core>(c: &mut C, x: C::F) -> C::F {
     let bits = c.bits(normal);
     let field = exponent_field(c, bits);
     let fraction = c.isub(bits, field);
-    let m = c.from_bits(fraction);
+    let m = c.float_from_bits(fraction);
     let e = exponent_value(c, field);
     let (biased, q) = round_scaled(c, e, 1.0 / 3.0, c.bias());
     let r = c.fma_k(q, -3.0, e);
@@ -52,7 +53,7 @@ pub(super) fn cbrt<C: Core>(c: &mut C, x: C::F) -> C::F {
     let y = c.mul(y, root);
     let y = c.bits(y);
     let y = c.iand_k(y, c.by_type(-0x1000, -0x800_0000));
-    let y = c.from_bits(y);
+    let y = c.float_from_bits(y);
     let square = c.mul(y, y);
     let minus = c.neg(square);
     let rest = c.fma(minus, y, z);

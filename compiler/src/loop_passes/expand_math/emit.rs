@@ -138,7 +138,7 @@ impl Core for Emit<'_, '_> {
         self.builder.push(int_of(self.ty), Inst::Bitcast(a))
     }
 
-    fn from_bits(&mut self, a: Value) -> Value {
+    fn float_from_bits(&mut self, a: Value) -> Value {
         self.builder.push(self.ty, Inst::Bitcast(a))
     }
 

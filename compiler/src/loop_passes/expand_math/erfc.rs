@@ -7,7 +7,8 @@
 //! P: degree 10 (f32), 22 (f64), minimax for the relative error on [0, 10.2], [0, 27.3] by Remez exchange, coefficients rounded
 //! from the lowest on: 2^-27.7, 2^-56.0.
 //! |x| is clamped to where the result has become 0 or 2.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `erfc` 1.53 and 1.51 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, ln2_parts, round_scaled, scale};

