@@ -1,4 +1,4 @@
-//! `expm1`, and the difference e^r - 1 near zero that `tanh`, `sinh` and `erf` use too.
+//! `expm1`, and the difference e^r - 1 near zero that `sinh`, `cosh`, `erf` and `erfc` use too.
 //!
 //! Formula: e^x - 1 = 2^n (e^r - 1) + (2^n - 1), the second summand exact for the n that matter, joined by one fma. n and r
 //! as in `exp`. Half the value is computed and doubled, so that n = 128 (1024) needs no second factor.

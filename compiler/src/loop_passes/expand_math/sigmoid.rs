@@ -3,8 +3,8 @@
 //! Formula: with n = round(x / ln 2), r = x - n ln 2 and s = 2^n it is s / (s + e^-r). Both sides are taken times w = 3/4:
 //! (w s) / ((w s + w) + r q(r)). The inner sum is exact, and the outer, whose rounding is the largest error, is not just
 //! above a power of two where the result is just below one.
-//! s is kept 2^24 (f64: 2^53) too large and the quotient scaled back, so that s itself is never subnormal and a subnormal
-//! result is rounded last. x is clamped to where the result is 0 on the left and 1 on the right.
+//! s is made 2^24 (f64: 2^53) too large and scaled back in both sides, so that its exponent field is never negative; only the
+//! last few subnormal results see w s rounded. x is clamped to where the result is 0 on the left and 1 on the right.
 //! Polynomial: w e^-r = w + r q(r), q of degree 5 (f32), 10 (f64), minimax for the relative error on
 //! |r| <= 1.003 ln 2 / 2 by Remez exchange, coefficients rounded from the lowest on: 2^-28, 2^-55.
 //! Measured, f32 and f64: `sigmoid` 1.83 and 1.80 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
