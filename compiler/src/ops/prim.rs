@@ -135,6 +135,7 @@ prims! {
     Sigmoid  "sigmoid"  1    Expanded Float   "1 / (1 + exp(-x)).";
     Erf      "erf"      1    Expanded Float   "Error function.";
     Erfc     "erfc"     1    Expanded Float   "1 - erf(x), without cancellation.";
+    OnePlusErf "one_plus_erf" 1 Expanded Float "1 + erf(x), without cancellation; an absolute error like that of the sum.";
     Sin      "sin"      1    Expanded Float   "Sine of x radians.";
     Cos      "cos"      1    Expanded Float   "Cosine of x radians.";
     Tan      "tan"      1    Expanded Float   "Tangent of x radians.";
