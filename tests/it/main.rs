@@ -1,5 +1,6 @@
 //! All tests.
 
+mod accuracy;
 mod aot;
 mod bounds;
 mod cli;
