@@ -594,6 +594,8 @@ pub mod codes {
         NOT_A_DIM = "E0214";
         /// A function needs dimensions in brackets, or takes none.
         BRACKETS = "E0215";
+        /// `where` stands in brackets that are not a reduction's.
+        FILTER = "E0216";
 
         /// A value does not have the dimension.
         NOT_ITS_DIM = "E0301";
@@ -625,6 +627,8 @@ pub mod codes {
         REST_PLACE = "E0314";
         /// One dimension is needed, and a list is given.
         DIM_LIST = "E0315";
+        /// A value leaves the block of its dimension.
+        LOCAL_DIM = "E0316";
 
         /// Numbers are needed, and conditions are given.
         BOOL_OPERAND = "E0401";
@@ -653,6 +657,8 @@ pub mod codes {
         RECURSION = "E0501";
         /// The body and the declared results don't agree in their names.
         RESULT_FIELDS = "E0502";
+        /// The step of a repetition does not give the state that it began with.
+        STATE = "E0503";
 
         /// The file is too long.
         FILE_TOO_LONG = "E0601";
@@ -670,6 +676,8 @@ pub mod codes {
         NESTED_TOO_DEEP = "E0607";
         /// Too many parameters.
         TOO_MANY_PARAMS = "E0608";
+        /// A repetition has too many steps.
+        TOO_MANY_STEPS = "E0609";
 
         /// Part of the language that is not supported yet.
         NOT_YET = "E0701";

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
 use crate::graph::{Form, Graph, NodeId, Op};
-use crate::graph_passes::fuse::{leaf, result_parts};
+use crate::graph_passes::fuse::{Leaf, leaf, result_parts};
 use crate::loops::{
     Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
@@ -410,8 +410,8 @@ impl Lower<'_> {
         }
         let value = if let Some(place) = self.kept.get(&node).copied() {
             self.load_kept(node, place)
-        } else if let Some((param, at)) = leaf(self.graph, node) {
-            self.load_param(node, param, &at)
+        } else if let Some(leaf) = leaf(self.graph, node) {
+            self.load_param(node, &leaf)
         } else {
             self.node(node)
         };
@@ -450,9 +450,9 @@ impl Lower<'_> {
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
-            Op::Param(_) | Op::Slice { .. } => {
-                let (param, at) = leaf(graph, node).expect("after `unroll` only parameters are sliced");
-                self.load_param(node, param, &at)
+            Op::Param(_) | Op::Slice { .. } | Op::Rename { .. } => {
+                let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
+                self.load_param(node, &leaf)
             }
             Op::Reduce { .. } | Op::Stack { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
@@ -472,7 +472,8 @@ impl Lower<'_> {
 
     // ---- memory ----
 
-    fn load_param(&mut self, node: NodeId, param: u32, at: &[(DimId, u32)]) -> Value {
+    fn load_param(&mut self, node: NodeId, leaf: &Leaf) -> Value {
+        let param = leaf.param;
         let decl = &self.graph.params[param as usize];
         let ty = Type::scalar(elem(decl.dtype));
         if decl.axes.is_none() {
@@ -485,9 +486,30 @@ impl Lower<'_> {
             return self.push(ty, Inst::Scalar(scalar));
         }
         let ty = ty.with_lanes(self.lanes_of(node));
-        let axes = self.axes(decl.dim_list().collect());
-        let access = self.access(Source::Param(param), axes, at, ty.lanes);
+        // The loops are those over the names; the buffer has the parameter's own dimensions.
+        let axes = self.axes(decl.dim_list().map(|dim| leaf.along(dim)).collect());
+        let own = axes.iter().map(|axis| self.own_axis(axis, leaf)).collect();
+        let buffer = self.buffer(&Source::Param(param), own);
+        let access = self.access(buffer, axes, &leaf.at, ty.lanes);
         self.push(ty, Inst::Load(access))
+    }
+
+    /// An axis that is read along other names, as the parameter has it. No renamed dimension shares its group.
+    fn own_axis(&self, axis: &Axis, leaf: &Leaf) -> Axis {
+        let own = |dim: DimId| leaf.names.iter().find(|(_, to)| *to == dim).map_or(dim, |(from, _)| *from);
+        match axis {
+            Axis::Unrolled(dim) => match self.regions.group_of(own(*dim)) {
+                Some(group) => Axis::Groups(vec![group]),
+                None => Axis::Unrolled(own(*dim)),
+            },
+            Axis::Groups(groups) => {
+                let group = |&group: &Group| {
+                    let dim = own(self.regions.groups[group][0]);
+                    self.regions.group_of(dim).expect("a parameter's dimension is looped over")
+                };
+                Axis::Groups(groups.iter().map(group).collect())
+            }
+        }
     }
 
     fn load_kept(&mut self, node: NodeId, place: Place) -> Value {
@@ -527,7 +549,8 @@ impl Lower<'_> {
         match place {
             Place::Result(result) | Place::Borrow(result) => {
                 let axes = self.axes(self.graph.results[result].0.dim_list().collect());
-                self.access(Source::Result(result as u32), axes, at, lanes)
+                let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
+                self.access(buffer, axes, at, lanes)
             }
             Place::Scratch => {
                 let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
@@ -536,7 +559,8 @@ impl Lower<'_> {
                     self.graph.nodes[node].dims.contains(self.regions.groups[group][0])
                 });
                 let axes = self.scratch_axes(&groups, laned);
-                self.access(Source::Scratch(node), axes, at, lanes)
+                let buffer = self.buffer(&Source::Scratch(node), axes.clone());
+                self.access(buffer, axes, at, lanes)
             }
         }
     }
@@ -585,8 +609,7 @@ impl Lower<'_> {
         if self.regions.lanes { self.regions.parallel.last().copied() } else { None }
     }
 
-    fn access(&mut self, source: Source, axes: Vec<Axis>, at: &[(DimId, u32)], lanes: u32) -> Access {
-        let buffer = self.buffer(&source, &axes);
+    fn access(&mut self, buffer: Buffer, axes: Vec<Axis>, at: &[(DimId, u32)], lanes: u32) -> Access {
         let mut index = Vec::new();
         let mut lane_axis = None;
         for (axis, spec) in axes.iter().enumerate() {
@@ -644,8 +667,8 @@ impl Lower<'_> {
         position
     }
 
-    fn buffer(&mut self, source: &Source, axes: &[Axis]) -> Buffer {
-        let key = (source.clone(), axes.to_vec());
+    fn buffer(&mut self, source: &Source, axes: Vec<Axis>) -> Buffer {
+        let key = (source.clone(), axes.clone());
         if let Some(&buffer) = self.buffers.get(&key) {
             return buffer;
         }

@@ -619,6 +619,11 @@ impl Run<'_> {
                 (0..count).map(|at| parts[at / inner.max(1) % values.len()][at]).collect()
             }
             Op::Broadcast(value) => repeated(*value),
+            Op::Rename { value, names } => {
+                let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+                let from: Vec<DimId> = self.graph.nodes[*value].dims.iter().map(new).collect();
+                self.offsets_in(&from, &order).into_iter().map(|at| self.of(*value)[at]).collect()
+            }
         }
     }
 

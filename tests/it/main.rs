@@ -8,6 +8,7 @@ mod diagnostics;
 mod engines;
 mod golden;
 mod graph;
+mod language;
 mod guard;
 mod hostile;
 mod inputs;

@@ -211,7 +211,7 @@ fn random_graphs_keep_their_meaning() {
 /// What later stages rely on.
 fn has_the_promised_form(graph: &Graph) {
     let on_param = |mut id: NodeId| {
-        while let Op::Slice { value, .. } = graph.nodes[id].op {
+        while let Op::Slice { value, .. } | Op::Rename { value, .. } = graph.nodes[id].op {
             id = value;
         }
         matches!(graph.nodes[id].op, Op::Param(_))

@@ -479,8 +479,8 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
             if let Some(place) = kept.get(&node) {
                 let (name, bytes) = place_of(graph, node, *place, full);
                 read(&name, bytes);
-            } else if let Some((param, _)) = leaf(graph, node) {
-                let decl = &graph.params[param as usize];
+            } else if let Some(leaf) = leaf(graph, node) {
+                let decl = &graph.params[leaf.param as usize];
                 if decl.axes.is_some() {
                     read(&decl.name, size(decl));
                 }

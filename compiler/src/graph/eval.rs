@@ -219,6 +219,7 @@ impl Run<'_> {
             Op::Slice { value, dim, at } => self.slice(*value, *dim, *at as usize, node),
             Op::Stack { dim, values } => self.stack(*dim, values, node),
             Op::Broadcast(value) => self.for_each_place(node.dims, &[*value], |values| values[0]),
+            Op::Rename { value, names } => self.rename(*value, names),
         }
     }
 
@@ -351,6 +352,14 @@ impl Run<'_> {
         let mut out = Vec::new();
         self.walk(&self.canonical(node.dims), &[&strides], |offsets| out.push(array[start + offsets[0]]));
         out
+    }
+
+    /// The operand's array is one over the new names, in the order of the old ones.
+    fn rename(&self, value: NodeId, names: &[(DimId, DimId)]) -> Vec<Wide> {
+        let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        let from: Vec<DimId> = self.graph.nodes[value].dims.iter().map(new).collect();
+        let to = self.canonical(from.iter().copied().collect());
+        self.reordered(&self.values[value], &from, &to)
     }
 
     fn stack(&self, dim: DimId, values: &[NodeId], node: &Node) -> Vec<Wide> {

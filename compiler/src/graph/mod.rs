@@ -28,9 +28,12 @@
 //! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`](crate::types::DimKind::Fixed)). [`Op::Slice`] picks a position
 //! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
 //! node reduces, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
-//! [`Op::Param`] (or on such a slice), and `Stack` only at results, on values or on other stacks.
+//! [`Op::Param`] (or on such a slice, or on a `Rename`), and `Stack` only at results, on values or on other stacks.
 //!
 //! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
+//!
+//! **Renaming.** [`Op::Rename`] reads a parameter along other dimensions of the same sizes: `x` over `[i, d]` as `x` over `[j, d]`, for
+//! what compares every row with every other. It stands only directly on a `Param`.
 //!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
@@ -42,7 +45,8 @@
 //!    the graph; `bool` is not reduced.
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
-//!    least one dimension.
+//!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
+//!    it has not, or which change places.
 //! 6. Results have the dimensions and dtype of their declaration.
 //!
 //! # Text form
@@ -62,7 +66,8 @@
 //! `leading`, a fixed size, or computed, in parentheses: `half = 2, j = (d + 1)`, with `/^` for a quotient rounded up; the
 //! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
-//! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`. A `#` begins a comment.
+//! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
+//! `i`). A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -162,6 +167,14 @@ pub enum Op {
     },
     /// The operand, the same all along the node's further dimensions.
     Broadcast(NodeId),
+    /// A parameter along other dimensions: its element where each dimension `from` is at the position of `to`.
+    Rename {
+        /// The parameter.
+        value: NodeId,
+        /// Pairs of a dimension of the parameter and the one that takes its place, in canonical order. All pairs act at
+        /// once.
+        names: Vec<(DimId, DimId)>,
+    },
 }
 
 impl Op {
@@ -170,9 +183,10 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
-                std::slice::from_ref(value)
-            }
+            Op::Convert(value)
+            | Op::Slice { value, .. }
+            | Op::Broadcast(value)
+            | Op::Rename { value, .. } => std::slice::from_ref(value),
         }
     }
 
@@ -181,9 +195,10 @@ impl Op {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
             Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
-            Op::Convert(value) | Op::Slice { value, .. } | Op::Broadcast(value) => {
-                std::slice::from_mut(value)
-            }
+            Op::Convert(value)
+            | Op::Slice { value, .. }
+            | Op::Broadcast(value)
+            | Op::Rename { value, .. } => std::slice::from_mut(value),
         }
     }
 }
@@ -248,6 +263,11 @@ pub struct Graph {
     pub results: Vec<(Decl, NodeId)>,
 }
 
+/// A set of dimensions with other names for some of them.
+pub fn renamed(dims: DimSet, names: &[(DimId, DimId)]) -> DimSet {
+    dims.iter().map(|dim| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to)).collect()
+}
+
 /// In which of the two orders a reduction runs; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Form {
@@ -281,6 +301,7 @@ impl Graph {
             Op::Reduce { dims, .. } => union.difference(*dims),
             Op::Slice { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
+            Op::Rename { names, .. } => renamed(union, names),
         }
     }
 

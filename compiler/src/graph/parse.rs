@@ -324,6 +324,17 @@ impl Reader<'_> {
                 tokens.mark("=")?;
                 Op::Slice { value, dim, at: number(tokens.word()?)? }
             }
+            "rename" => {
+                let (value, mut names) = (tokens.node()?, Vec::new());
+                loop {
+                    let from = self.dim(tokens)?;
+                    tokens.mark("=")?;
+                    names.push((from, self.dim(tokens)?));
+                    if !tokens.eat(",") {
+                        break Op::Rename { value, names };
+                    }
+                }
+            }
             "stack" => {
                 let dim = self.dim(tokens)?;
                 tokens.mark("(")?;

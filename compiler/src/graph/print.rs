@@ -169,6 +169,11 @@ impl fmt::Display for NodeText<'_> {
             Op::Slice { value, dim, at } => write!(f, "slice {value} {}={at}", names.get(*dim))?,
             Op::Stack { dim, values } => write!(f, "stack {}({})", names.get(*dim), list(values, ", "))?,
             Op::Broadcast(value) => write!(f, "broadcast {value}")?,
+            Op::Rename { value, names: pairs } => {
+                let pairs: Vec<String> =
+                    pairs.iter().map(|(from, to)| format!("{}={}", names.get(*from), names.get(*to))).collect();
+                write!(f, "rename {value} {}", pairs.join(", "))?
+            }
         }
         write!(f, " : {}", type_text(self.node.dtype, self.node.dims, names))
     }

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use super::print::{DimNames, print_with_notes};
-use super::{Constant, Graph, Node, NodeId, Op};
+use super::{Constant, Graph, Node, NodeId, Op, renamed};
 use crate::ops::{Prim, Reduction, Typing};
-use crate::types::{DType, DimKind, DimSet, MAX_DIMS, SizeExpr};
+use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// One breach of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +136,7 @@ impl Check<'_> {
         let named = match &node.op {
             Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
+            Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
             Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => None,
         };
         let count = self.graph.dims.len();
@@ -191,7 +192,7 @@ impl Check<'_> {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
-            Op::Slice { value, .. } | Op::Broadcast(value) => {
+            Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
             }
         }
@@ -253,6 +254,7 @@ impl Check<'_> {
             | Op::Convert(_)
             | Op::Reduce { .. }
             | Op::Broadcast(_) => return,
+            Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
         };
         let name = self.names.get(dim).to_owned();
         match self.graph.dims[dim].fixed() {
@@ -262,6 +264,26 @@ impl Check<'_> {
             }
             Some(size) => {
                 self.require(positions == size, || format!("`{name}` has {size} positions, not {positions}"));
+            }
+        }
+    }
+
+    /// Rule 5 for `Rename`.
+    fn renaming_is_sound(&mut self, value: NodeId, names: &[(DimId, DimId)]) {
+        let operand = &self.graph.nodes[value];
+        self.require(matches!(operand.op, Op::Param(_)), || format!("{value} is no parameter"));
+        let from: DimSet = names.iter().map(|(from, _)| *from).collect();
+        let has = from.is_subset(operand.dims) && from.len() == names.len() && !names.is_empty();
+        self.require(has, || format!("{value} does not have the dimensions, or one stands here twice"));
+        let after = renamed(operand.dims, names);
+        self.require(after.len() == operand.dims.len(), || "two dimensions become one".to_owned());
+        let changes = names.iter().all(|(from, to)| from != to) && names.is_sorted();
+        self.require(changes, || "a dimension keeps its name, or the pairs are not in order".to_owned());
+        for &(from, to) in names {
+            let (a, b) = (self.graph.dims[from].fixed(), self.graph.dims[to].fixed());
+            let shown = || format!("`{}` and `{}` differ in size", self.names.get(from), self.names.get(to));
+            if a != b {
+                self.error(shown());
             }
         }
     }

@@ -52,7 +52,8 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Reduce { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
-        | Op::Broadcast(_) => None,
+        | Op::Broadcast(_)
+        | Op::Rename { .. } => None,
     }
 }
 

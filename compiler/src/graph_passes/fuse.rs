@@ -71,14 +71,36 @@ pub fn result_parts(graph: &Graph) -> Vec<Vec<(Vec<(DimId, u32)>, NodeId)>> {
     graph.results.iter().map(parts).collect()
 }
 
-/// The parameter that a leaf reads, and the fixed positions at which it does.
-pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<(u32, Vec<(DimId, u32)>)> {
-    let mut at = Vec::new();
+/// What a leaf reads: a parameter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaf {
+    /// Which.
+    pub param: u32,
+    /// The fixed positions at which it is read.
+    pub at: Vec<(DimId, u32)>,
+    /// The dimensions along which it is read in place of its own.
+    pub names: Vec<(DimId, DimId)>,
+}
+
+impl Leaf {
+    /// The dimension that takes the place of one of the parameter's.
+    pub fn along(&self, dim: DimId) -> DimId {
+        self.names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to)
+    }
+}
+
+/// The parameter that a leaf reads, and how.
+pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
+    let mut leaf = Leaf::default();
     loop {
         match &graph.nodes[node].op {
-            Op::Param(param) => return Some((*param, at)),
-            Op::Slice { value, dim, at: position } => {
-                at.push((*dim, *position));
+            Op::Param(param) => return Some(Leaf { param: *param, ..leaf }),
+            Op::Slice { value, dim, at } => {
+                leaf.at.push((*dim, *at));
+                node = *value;
+            }
+            Op::Rename { value, names } => {
+                leaf.names.clone_from(names);
                 node = *value;
             }
             Op::Const(_)
@@ -198,6 +220,7 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Convert(_)
         | Op::Slice { .. }
         | Op::Broadcast(_)
+        | Op::Rename { .. }
         | Op::Reduce { .. }
         | Op::Stack { .. } => 1,
     }
@@ -446,8 +469,9 @@ impl Fuser<'_> {
                 continue;
             }
             match leaf(self.graph, node) {
-                Some((param, _)) => {
-                    let list: Vec<DimId> = self.graph.params[param as usize].dim_list().collect();
+                Some(leaf) => {
+                    let decl = &self.graph.params[leaf.param as usize];
+                    let list: Vec<DimId> = decl.dim_list().map(|dim| leaf.along(dim)).collect();
                     let wanted: Vec<DimId> = run.iter().collect();
                     if !list.windows(wanted.len()).any(|window| window == wanted) {
                         return false;
@@ -744,9 +768,9 @@ fn stays_in_its_part(graph: &Graph, param: u32, result: usize) -> bool {
                 continue;
             }
             match leaf(graph, node) {
-                Some((read, mut at)) if read == param => {
-                    at.sort_unstable();
-                    if at != place {
+                Some(mut leaf) if leaf.param == param => {
+                    leaf.at.sort_unstable();
+                    if leaf.at != place || !leaf.names.is_empty() {
                         return false;
                     }
                 }
@@ -760,7 +784,7 @@ fn stays_in_its_part(graph: &Graph, param: u32, result: usize) -> bool {
 
 /// Whether a step loads from a parameter.
 fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
-    let is = |node: NodeId| leaf(graph, node).is_some_and(|(read, _)| read == param);
+    let is = |node: NodeId| leaf(graph, node).is_some_and(|leaf| leaf.param == param);
     let uses = |node: &NodeId| graph.nodes[*node].op.args().iter().any(|&arg| is(arg));
     match step {
         Step::Values(nodes) => nodes.iter().any(uses),

@@ -141,9 +141,13 @@ fn taint(
         Op::Convert(_) => node.dtype.is_float(),
         Op::Reduce { reduction, dims, .. } => keeps_nan(*reduction) && dims.is_subset(operand_dims),
         Op::Broadcast(_) => true,
-        Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Slice { .. } | Op::Stack { .. } => {
-            false
-        }
+        Op::Param(_)
+        | Op::Const(_)
+        | Op::Index(_)
+        | Op::Size(_)
+        | Op::Slice { .. }
+        | Op::Stack { .. }
+        | Op::Rename { .. } => false,
     };
     if !strict {
         return None;

@@ -210,7 +210,7 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
                 of_reduce(graph, node, reduction, product, dims)
             }
         },
-        Op::Slice { value, .. } | Op::Broadcast(value) => ranges[value],
+        Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => ranges[value],
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }

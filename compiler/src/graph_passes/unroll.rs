@@ -12,10 +12,11 @@
 //! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
+//! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
 //! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
 //!
-//! Needs nothing. Leaves `Slice` only on parameters and slices, `Stack` only at results; nodes unused (dce).
+//! Needs nothing. Leaves `Slice` only on parameters, their renamings and slices, `Stack` only at results; nodes unused (dce).
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 
@@ -51,11 +52,12 @@ pub fn run(graph: &mut Graph) {
 
 /// The dimensions that go; empty if the graph would become too large.
 fn unrolled_dims(graph: &Graph) -> DimSet {
-    let (mut reduced, mut picked) = (DimSet::EMPTY, DimSet::EMPTY);
+    let (mut reduced, mut picked, mut pairs) = (DimSet::EMPTY, DimSet::EMPTY, Vec::new());
     for node in graph.nodes.values() {
         match node.op {
             Op::Reduce { dims, .. } => reduced = reduced.union(dims),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
+            Op::Rename { ref names, .. } => pairs.extend(names),
             Op::Param(_)
             | Op::Const(_)
             | Op::Index(_)
@@ -65,12 +67,32 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Broadcast(_) => {}
         }
     }
+    // A parameter is sliced along the one dimension of a pair as along the other.
+    for _ in 0..pairs.len() {
+        for &(from, to) in &pairs {
+            for dims in [&mut reduced, &mut picked] {
+                if dims.contains(from) || dims.contains(to) {
+                    *dims = dims.with(from).with(to);
+                }
+            }
+        }
+    }
     let size = |dim: DimId| graph.dims[dim].fixed().unwrap_or(0);
     let mut dims: DimSet =
         reduced.union(picked).iter().filter(|&dim| (1..=MAX_POSITIONS).contains(&size(dim))).collect();
     while nodes_after(graph, dims) > MAX_NODES {
         match dims.difference(picked).iter().max_by_key(|&dim| size(dim)) {
-            Some(largest) => dims = dims.without(largest),
+            Some(largest) => {
+                dims = dims.without(largest);
+                let with = |dims: DimSet, other: DimId| {
+                    pairs.iter().any(|&(from, to)| {
+                        from == other && !dims.contains(to) || to == other && !dims.contains(from)
+                    })
+                };
+                while let Some(left) = dims.iter().find(|&dim| with(dims, dim)) {
+                    dims = dims.without(left);
+                }
+            }
             None => return DimSet::EMPTY,
         }
     }
@@ -189,6 +211,9 @@ impl Unroll<'_> {
             Op::Reduce { reduction, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
                 self.chain(reduction, args, dims, node, place)
             }
+            Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
+                self.renamed(value, names, node, place)
+            }
             Op::Broadcast(value) => {
                 let value = self.at(value, place);
                 spread(self.graph, value, rest, node.span)
@@ -201,6 +226,23 @@ impl Unroll<'_> {
                 self.graph.add_with_dims(op, node.dtype, rest, node.span)
             }
         }
+    }
+
+    /// A renamed parameter: renamed along what stays, then its slices along what goes.
+    fn renamed(&mut self, param: NodeId, names: &[(DimId, DimId)], node: &Node, place: &Place) -> NodeId {
+        let (dims, span) = (self.old[param].dims, node.span);
+        let now = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        let names: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !self.dims.contains(*from)).collect();
+        let mut value = param;
+        if !names.is_empty() {
+            value = self.graph.add(Op::Rename { value, names }, node.dtype, span);
+        }
+        for dim in dims.intersection(self.dims).iter() {
+            let at = place[now(dim).as_u32() as usize];
+            value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, span);
+        }
+        value
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

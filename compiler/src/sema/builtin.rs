@@ -23,6 +23,8 @@ pub(super) enum Builtin {
     Stack,
     /// `poly[i](x, a)`
     Poly,
+    /// `poly(x, [1, 0.5, 0.25])`
+    PolyList,
     /// Part of the language, but not of this version of the compiler.
     NotYet,
 }
@@ -34,7 +36,7 @@ impl Builtin {
             Builtin::Prim(prim) => (prim.arity(), prim.arity()),
             Builtin::Convert(_) | Builtin::Reduce(_) | Builtin::Index | Builtin::Broadcast => (1, 1),
             Builtin::Size | Builtin::Stack => (1, usize::MAX),
-            Builtin::Poly => (2, 2),
+            Builtin::Poly | Builtin::PolyList => (2, 2),
             Builtin::NotYet => (0, usize::MAX),
         }
     }
@@ -86,7 +88,7 @@ const PLAIN: [(&str, Builtin); 17] = [
     ("bf16", Builtin::NotYet),
     ("i8", Builtin::NotYet),
     ("u8", Builtin::NotYet),
-    ("poly", Builtin::NotYet),
+    ("poly", Builtin::PolyList),
     ("erfcx", Builtin::NotYet),
     ("lgamma", Builtin::NotYet),
     ("frexp_mantissa", Builtin::NotYet),
@@ -112,6 +114,11 @@ pub(super) fn find(name: &str, with_dims: bool) -> Option<Builtin> {
         let prim = Prim::from_name(name).filter(|prim| !with_dims && has_name(*prim))?;
         Some(Builtin::Prim(prim))
     })
+}
+
+/// The names of the built-in reductions.
+pub(super) fn reductions() -> impl Iterator<Item = &'static str> {
+    WITH_DIMS.iter().filter(|(_, builtin)| matches!(builtin, Builtin::Reduce(_))).map(|(name, _)| *name)
 }
 
 /// The names of all built-in functions.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::builtin::{self, Builtin};
+use super::filter::Found;
 use super::infer::number_of;
 use super::items::Items;
 use super::lower::{DimBinding, Frame, Lowerer, Operand, Value};
@@ -12,7 +13,7 @@ use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{NodeId, Op};
 use crate::ops::{Prim, Reduction};
 use crate::syntax::ast::{self, DimArg, Expr, ExprKind};
-use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS};
+use crate::types::{DType, DimId, DimKind, DimSet};
 
 /// The highest degree of a polynomial that is evaluated by Horner's rule; above it, by Estrin's.
 const MAX_HORNER: usize = 4;
@@ -87,8 +88,7 @@ impl<'a> Lowerer<'_, 'a> {
             .frames
             .iter()
             .any(|frame| frame.function.is_some_and(|active| std::ptr::eq(active, function)));
-        let filtered = call.dims.as_ref().is_some_and(|dims| dims.filter.is_some());
-        if recursive || filtered {
+        if recursive {
             return Value::Poison;
         }
         let mut frame = Frame::new(Some(function), in_prelude, span);
@@ -96,13 +96,16 @@ impl<'a> Lowerer<'_, 'a> {
             Some(dims) => self.bind_dims(function, dims, &mut frame),
             None => true,
         };
+        let filter = if bound_dims { self.filter_of(call, &frame) } else { Found::None };
         let args = bind_args(function, &call.args);
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
             values.push(arg.map(|arg| self.expr(arg)));
         }
-        if !bound_dims {
-            return Value::Poison;
+        match filter {
+            Found::None if bound_dims => {}
+            Found::Some(filter) => frame.filter = Some(filter),
+            Found::None | Found::Poison => return Value::Poison,
         }
         self.frames.push(frame);
         for (param, value) in function.params.iter().zip(values) {
@@ -119,6 +122,27 @@ impl<'a> Lowerer<'_, 'a> {
         };
         self.frames.pop();
         value
+    }
+
+    /// The filter that a function is called with: its own, or that of the function that calls it if it is over the same
+    /// dimensions.
+    fn filter_of(&mut self, call: &'a ast::Call, frame: &Frame<'a>) -> Found {
+        let Some(brackets) = &call.dims else { return Found::None };
+        let mut dims = DimSet::EMPTY;
+        for binding in frame.dims.values() {
+            match binding {
+                DimBinding::Dims(list) => dims = dims.union(list.iter().copied().collect()),
+                DimBinding::Unknown(_) | DimBinding::Poison => return Found::None,
+            }
+        }
+        if brackets.filter.is_none() {
+            return self.active_filter(dims).map_or(Found::None, Found::Some);
+        }
+        // `resolve` has given the message about a function that takes none.
+        if !prelude::takes_filter(call.callee.as_str()) {
+            return Found::Poison;
+        }
+        self.filter(Some(brackets), dims)
     }
 
     /// Binds a function's dimensions to those in the brackets of a call; the last one takes all that are left.
@@ -161,8 +185,11 @@ impl<'a> Lowerer<'_, 'a> {
 
     /// What the name of a dimension stands for here; none where `resolve` has given the message.
     fn dim_binding(&mut self, name: &'a ast::Ident) -> Option<DimBinding<'a>> {
+        if let Some(binding) = self.frame().dims.get(name.as_str()) {
+            return Some(binding.clone());
+        }
         if self.frame().function.is_some() {
-            return self.frame().dims.get(name.as_str()).cloned();
+            return None;
         }
         Some(match self.dim_names.get(name.as_str()) {
             Some(&dim) => DimBinding::Dims(Rc::from([dim])),
@@ -170,10 +197,18 @@ impl<'a> Lowerer<'_, 'a> {
         })
     }
 
+    /// Whether a name stands for a dimension here.
+    pub(super) fn knows_dim(&mut self, name: &ast::Ident) -> bool {
+        let frame = self.frame();
+        let (known, in_kernel) = (frame.dims.contains_key(name.as_str()), frame.function.is_none());
+        known || in_kernel && self.dim_names.contains_key(name.as_str())
+    }
+
     /// The dimensions that a name stands for: one, or the list that a function was given.
     fn dim(&mut self, name: &'a ast::Ident) -> Option<Rc<[DimId]>> {
         match self.dim_binding(name)? {
             DimBinding::Dims(dims) => Some(dims),
+            DimBinding::Poison => None,
             DimBinding::Unknown(unknown) => {
                 // `stack` may have made it after the function's frame was set up.
                 if let Some(&dim) = self.dim_names.get(unknown.as_str()) {
@@ -260,16 +295,20 @@ impl<'a> Lowerer<'_, 'a> {
     fn builtin(&mut self, builtin: Builtin, call: &'a ast::Call, span: Span) -> Value<'a> {
         let (least, most) = builtin.arity();
         let filtered = call.dims.as_ref().is_some_and(|dims| dims.filter.is_some());
+        let filterless = filtered && !matches!(builtin, Builtin::Reduce(_));
         let wrong =
             call.args.iter().any(|arg| arg.name.is_some()) || !(least..=most).contains(&call.args.len());
         if matches!(builtin, Builtin::Index | Builtin::Size) {
             return if wrong { Value::Poison } else { self.position_or_size(builtin, call, span) };
         }
+        if builtin == Builtin::PolyList {
+            return if wrong { Value::Poison } else { self.poly_list(call, span) };
+        }
         let mut args: Vec<Operand<'a>> = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.operand(&arg.value));
         }
-        if wrong || filtered {
+        if wrong || filterless {
             return Value::Poison;
         }
         match builtin {
@@ -279,7 +318,7 @@ impl<'a> Lowerer<'_, 'a> {
             Builtin::Broadcast => self.broadcast_call(call, &args[0], span),
             Builtin::Stack => self.stack(call, args, span),
             Builtin::Poly => self.poly(call, &args[0], &args[1], span),
-            Builtin::Index | Builtin::Size | Builtin::NotYet => Value::Poison,
+            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::NotYet => Value::Poison,
         }
     }
 
@@ -295,7 +334,19 @@ impl<'a> Lowerer<'_, 'a> {
         span: Span,
     ) -> Value<'a> {
         match self.call_dims(call) {
-            Some(dims) => self.reduce(reduction, value, &dims, span),
+            Some(dims) => {
+                let set = dims.iter().map(|(dim, _)| *dim).collect();
+                let filter = match self.filter(call.dims.as_ref(), set) {
+                    Found::None => self.active_filter(set),
+                    Found::Some(filter) => Some(filter),
+                    Found::Poison => return Value::Poison,
+                };
+                let value = match filter {
+                    Some(filter) => self.filtered(reduction, value.clone(), filter, span),
+                    None => value.clone(),
+                };
+                self.reduce(reduction, &value, &dims, span)
+            }
             None => Value::Poison,
         }
     }
@@ -333,7 +384,10 @@ impl<'a> Lowerer<'_, 'a> {
         }
         if builtin == Builtin::Index {
             return match self.one_dim(names[0], "`index`") {
-                Some(dim) => self.node(Op::Index(dim), DType::I32, span),
+                Some(dim) => match self.step_along(dim) {
+                    Some(step) => Value::Number(Number::Int(step)),
+                    None => self.node(Op::Index(dim), DType::I32, span),
+                },
                 None => Value::Poison,
             };
         }
@@ -349,11 +403,14 @@ impl<'a> Lowerer<'_, 'a> {
                 set = set.with(dim);
             }
         }
-        self.size(set, span)
+        match self.active_filter(set) {
+            Some(filter) => self.places(filter, span),
+            None => self.size(set, span),
+        }
     }
 
     /// The product of sizes: a number as far as they are known while compiling.
-    fn size(&mut self, dims: DimSet, span: Span) -> Value<'a> {
+    pub(super) fn size(&mut self, dims: DimSet, span: Span) -> Value<'a> {
         let known = |dim: DimId| self.graph.dims[dim].fixed();
         let unknown: DimSet = dims.iter().filter(|dim| known(*dim).is_none()).collect();
         let product = dims.iter().filter_map(known).try_fold(1i64, i64::checked_mul);
@@ -406,6 +463,11 @@ impl<'a> Lowerer<'_, 'a> {
         if !self.all_values(&args) || !self.check_stack(name, dim, &args) {
             return Value::Poison;
         }
+        self.stack_values(dim, args, span)
+    }
+
+    /// The values, one at each position of a dimension. They are as many as it has positions, and none has it.
+    pub(super) fn stack_values(&mut self, dim: DimId, args: Vec<Operand<'a>>, span: Span) -> Value<'a> {
         let bools = args.iter().filter(|arg| self.dtype_of(arg) == Some(DType::Bool)).count();
         let values: Option<(DType, Vec<NodeId>)> = if bools == args.len() {
             let nodes: Option<Vec<NodeId>> =
@@ -431,18 +493,14 @@ impl<'a> Lowerer<'_, 'a> {
     fn stack_dim(&mut self, name: &'a ast::Ident, count: usize) -> Option<DimId> {
         let unknown = match self.dim_binding(name)? {
             DimBinding::Dims(_) => return self.one_dim(name, "`stack`"),
+            DimBinding::Poison => return None,
             DimBinding::Unknown(unknown) => unknown,
         };
         if let Some(&dim) = self.dim_names.get(unknown.as_str()) {
             return Some(dim);
         }
-        if self.graph.dims.len() >= MAX_DIMS {
-            let message = format!("kernel `{}` has more than {MAX_DIMS} dimensions", self.graph.name);
-            self.report(Diagnostic::error(codes::TOO_MANY_DIMS, name.span, message));
-            return None;
-        }
         let size = i64::try_from(count).expect("an argument list is short");
-        let dim = self.graph.dims.push(Dim { name: unknown.name.clone(), kind: DimKind::Fixed(size) });
+        let dim = self.push_dim(unknown.name.clone(), DimKind::Fixed(size), name.span)?;
         self.dim_names.insert(unknown.as_str(), dim);
         Some(dim)
     }
@@ -529,6 +587,40 @@ impl<'a> Lowerer<'_, 'a> {
             let value = self.node(Op::Slice { value: array, dim, at: at as u32 }, dtype, span);
             terms.push(Operand { value, span });
         }
+        self.polynomial(x, terms, span)
+    }
+
+    /// `poly(x, [1, 0.5, 0.25])`: the same with a list of coefficients, which may be any values.
+    fn poly_list(&mut self, call: &'a ast::Call, span: Span) -> Value<'a> {
+        let x = self.operand(&call.args[0].value);
+        // `resolve` has given the message where it is no list.
+        let ExprKind::Array(elements) = &call.args[1].value.kind else { return Value::Poison };
+        let mut terms = Vec::with_capacity(elements.len());
+        for element in elements {
+            terms.push(self.operand(element));
+        }
+        if terms.is_empty() || !self.all_values(&terms) || !self.all_values(std::slice::from_ref(&x)) {
+            return Value::Poison;
+        }
+        if let [only] = &terms[..] {
+            return self.like(only, &x, span);
+        }
+        self.polynomial(&x, terms, span)
+    }
+
+    /// A value along the dimensions that another has, too.
+    fn like(&mut self, value: &Operand<'a>, other: &Operand<'a>, span: Span) -> Value<'a> {
+        let Value::Node(node) = other.value else { return value.value.clone() };
+        let (dims, dtype) = (self.graph.nodes[node].dims, self.graph.nodes[node].dtype);
+        let dtype = if dtype.is_float() { dtype } else { self.arithmetic };
+        let dtype = self.dtype_of(value).filter(|dtype| dtype.is_float()).unwrap_or(dtype);
+        match self.materialize(value, dtype) {
+            Some(node) => self.broadcast(node, dims, span),
+            None => Value::Poison,
+        }
+    }
+
+    fn polynomial(&mut self, x: &Operand<'a>, terms: Vec<Operand<'a>>, span: Span) -> Value<'a> {
         if terms.len() <= MAX_HORNER + 1 {
             self.horner(x, terms, span)
         } else {

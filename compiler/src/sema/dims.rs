@@ -546,7 +546,8 @@ impl<'a> Table<'_, 'a> {
     }
 }
 
-fn renumber(size: &SizeExpr, place: &[u32]) -> SizeExpr {
+/// A size with every dimension numbered anew.
+pub(super) fn renumber(size: &SizeExpr, place: &[u32]) -> SizeExpr {
     let both = |a: &SizeExpr, b: &SizeExpr| (Box::new(renumber(a, place)), Box::new(renumber(b, place)));
     match size {
         SizeExpr::Const(value) => SizeExpr::Const(*value),

@@ -318,7 +318,7 @@ impl<'a> Lowerer<'_, 'a> {
         }
     }
 
-    fn check_condition(&mut self, cond: &Operand<'a>) -> bool {
+    pub(super) fn check_condition(&mut self, cond: &Operand<'a>) -> bool {
         if self.dtype_of(cond) == Some(DType::Bool) {
             return true;
         }

@@ -6,6 +6,7 @@ use cranelift_entity::PrimaryMap;
 use rustc_hash::FxHashMap;
 
 use super::dims::{self, Dims};
+use super::filter::Filter;
 use super::number::Number;
 use super::{
     KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest,
@@ -45,6 +46,8 @@ pub(super) enum DimBinding<'a> {
     Dims(Rc<[DimId]>),
     /// A name that the kernel does not have; `stack` may make it.
     Unknown(&'a ast::Ident),
+    /// A local dimension whose size is a mistake that has its message.
+    Poison,
 }
 
 /// The names that a piece of text sees: those of a kernel, of one inlining of a function, or of a constant.
@@ -55,31 +58,51 @@ pub(super) struct Frame<'a> {
     pub(super) in_prelude: bool,
     /// Where it is called.
     pub(super) call: Span,
-    /// A function's dimensions.
+    /// A function's dimensions, and those that a block declares.
     pub(super) dims: FxHashMap<&'a str, DimBinding<'a>>,
+    /// The filter that a reduction of the prelude is called with.
+    pub(super) filter: Option<Filter>,
     values: FxHashMap<&'a str, Value<'a>>,
-    undo: Vec<(&'a str, Option<Value<'a>>)>,
+    undo: Vec<Undo<'a>>,
+}
+
+/// What a name stood for before it was bound.
+enum Undo<'a> {
+    Value(&'a str, Option<Value<'a>>),
+    Dim(&'a str, Option<DimBinding<'a>>),
 }
 
 impl<'a> Frame<'a> {
     pub(super) fn new(function: Option<&'a ast::FnDecl>, in_prelude: bool, call: Span) -> Frame<'a> {
         let (dims, values) = Default::default();
-        Frame { function, in_prelude, call, dims, values, undo: Vec::new() }
+        Frame { function, in_prelude, call, dims, filter: None, values, undo: Vec::new() }
     }
 
     pub(super) fn bind(&mut self, name: &'a str, value: Value<'a>) {
         let old = self.values.insert(name, value);
-        self.undo.push((name, old));
+        self.undo.push(Undo::Value(name, old));
+    }
+
+    pub(super) fn bind_dim(&mut self, name: &'a str, dim: DimBinding<'a>) {
+        let old = self.dims.insert(name, dim);
+        self.undo.push(Undo::Dim(name, old));
+    }
+
+    /// What is bound from here on can be forgotten by `unbind`.
+    pub(super) fn mark(&self) -> usize {
+        self.undo.len()
     }
 
     /// Forgets what was bound after the mark.
-    fn unbind(&mut self, mark: usize) {
+    pub(super) fn unbind(&mut self, mark: usize) {
         while self.undo.len() > mark {
-            let Some((name, old)) = self.undo.pop() else { return };
-            match old {
-                Some(value) => self.values.insert(name, value),
-                None => self.values.remove(name),
-            };
+            match self.undo.pop() {
+                Some(Undo::Value(name, Some(value))) => drop(self.values.insert(name, value)),
+                Some(Undo::Value(name, None)) => drop(self.values.remove(name)),
+                Some(Undo::Dim(name, Some(dim))) => drop(self.dims.insert(name, dim)),
+                Some(Undo::Dim(name, None)) => drop(self.dims.remove(name)),
+                None => return,
+            }
         }
     }
 }
@@ -89,8 +112,12 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) session: &'s mut Session<'a>,
     pub(super) graph: Graph,
     pub(super) dim_names: FxHashMap<&'a str, DimId>,
+    /// All dimensions, in canonical order; their numbers follow it in the end.
+    pub(super) order: Vec<DimId>,
     /// The kernel, then functions, innermost last.
     pub(super) frames: Vec<Frame<'a>>,
+    /// Steps along dimensions that are under way, innermost last: the dimension, and the number of the step.
+    pub(super) steps: Vec<(DimId, i64)>,
     /// What an integer becomes where a float is needed and none is at hand.
     pub(super) arithmetic: DType,
     /// Constants that are being evaluated.
@@ -151,7 +178,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             session,
             graph: empty_graph(name),
             dim_names: FxHashMap::default(),
+            order: Vec::new(),
             frames: Vec::new(),
+            steps: Vec::new(),
             arithmetic: DType::F32,
             active_consts: Vec::new(),
             depth: 0,
@@ -165,6 +194,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         self.frames.push(Frame::new(None, false, Span::NONE));
         self.params(kernel, &dims);
         let results = self.result_decls(kernel, &dims);
+        self.order = dims.dims.keys().collect();
         self.graph.dims = dims.dims;
         self.graph.dim_params = dims.params;
         self.dim_names = dims.names;
@@ -175,6 +205,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             ast::Results::Named(_) => self.named_results(body, span, results),
         }
         self.check_unrolled(kernel.name.span);
+        self.order_dims();
     }
 
     fn params(&mut self, kernel: &'a ast::Kernel, dims: &Dims<'a>) {
@@ -459,6 +490,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             match &node.op {
                 Op::Reduce { dims, .. } => unrolled = unrolled.union(*dims),
                 Op::Slice { dim, .. } | Op::Stack { dim, .. } => unrolled = unrolled.with(*dim),
+                // Either dimension of a pair is unrolled with the other.
+                Op::Rename { names, .. } => {
+                    unrolled = names.iter().fold(unrolled, |dims, (from, to)| dims.with(*from).with(*to));
+                }
                 Op::Param(_)
                 | Op::Const(_)
                 | Op::Index(_)
@@ -510,12 +545,15 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         if let Some(value) = frame.values.get(name.as_str()) {
             return value.clone();
         }
-        if frame.in_prelude {
-            return self.prelude_const(name);
-        }
-        match self.session.items.consts.get(name.as_str()).copied() {
-            Some(constant) => self.user_const(constant),
-            None => self.prelude_const(name),
+        self.find_constant(name).unwrap_or(Value::Poison)
+    }
+
+    /// The value of a constant; none if there is none of that name.
+    pub(super) fn find_constant(&mut self, name: &'a ast::Ident) -> Option<Value<'a>> {
+        let user = if self.in_prelude() { None } else { self.session.items.consts.get(name.as_str()).copied() };
+        match user {
+            Some(constant) => Some(self.user_const(constant)),
+            None => prelude::constant(name.as_str()).map(|_| self.prelude_const(name)),
         }
     }
 
@@ -563,16 +601,23 @@ impl<'s, 'a> Lowerer<'s, 'a> {
 
     /// The value of a block; what it binds ends with it.
     pub(super) fn block(&mut self, block: &'a ast::Block) -> Value<'a> {
-        let mark = self.frame().undo.len();
+        let mark = self.frame().mark();
+        let mut own = DimSet::EMPTY;
         for stmt in &block.stmts {
-            if let ast::StmtKind::Let(name, value) = &stmt.kind {
-                let value = self.expr(value);
-                self.frame().bind(name.as_str(), value);
+            match &stmt.kind {
+                ast::StmtKind::Let(name, value) => {
+                    let value = self.expr(value);
+                    self.frame().bind(name.as_str(), value);
+                }
+                ast::StmtKind::Dim(name, size) => match self.local_dim(name, size) {
+                    Some(dim) => own = own.with(dim),
+                    None => self.frame().bind_dim(name.as_str(), DimBinding::Poison),
+                },
             }
         }
         let value = self.expr(&block.value);
         self.frame().unbind(mark);
-        value
+        self.leave_dims(value, own, block.value.span)
     }
 
     /// The value of an expression.
@@ -584,7 +629,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             ExprKind::Number(number) => Value::Number(Number::literal(number)),
             ExprKind::Constant(constant) => Value::Number(named_number(*constant)),
             ExprKind::Bool(value) => Value::Bool(*value),
-            ExprKind::Name(name) => self.name(name),
+            ExprKind::Name(name) => {
+                let value = self.name(name);
+                self.at_step(value, DimSet::EMPTY, expr.span)
+            }
             ExprKind::Unary(op, operand) => self.unary(*op, operand, expr.span),
             ExprKind::Binary(op, binary) => {
                 let (lhs, rhs) = (self.operand(&binary.lhs), self.operand(&binary.rhs));
@@ -595,8 +643,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             ExprKind::Index(index) => self.index(index, expr.span),
             ExprKind::Field(base, name) => self.field(base, name),
             ExprKind::Tuple(fields) => self.tuple(fields),
-            // Not supported yet, or not here: `resolve` has said so.
-            ExprKind::Array(_) | ExprKind::Iterate(_) => Value::Poison,
+            ExprKind::Iterate(repeat) => self.repeat(repeat, expr.span),
+            // Not here: `resolve` has said so.
+            ExprKind::Array(_) => Value::Poison,
         };
         self.depth -= 1;
         value
@@ -696,7 +745,20 @@ impl<'s, 'a> Lowerer<'s, 'a> {
 
     /// `x[half=0]`: a constant position on a dimension of fixed size.
     fn index(&mut self, index: &'a ast::Index, span: Span) -> Value<'a> {
-        let mut value = self.operand(&index.base);
+        let mut value = match &index.base.kind {
+            // A dimension that is indexed here is not read at the step.
+            ExprKind::Name(name) if !self.steps.is_empty() => {
+                let mut indexed = DimSet::EMPTY;
+                for entry in &index.entries {
+                    if self.knows_dim(&entry.dim) {
+                        indexed = indexed.union(self.one_dim(&entry.dim, "an index").into_iter().collect());
+                    }
+                }
+                let value = self.name(name);
+                Operand { value: self.at_step(value, indexed, index.base.span), span: index.base.span }
+            }
+            _ => self.operand(&index.base),
+        };
         for entry in &index.entries {
             let position = self.expr(&entry.position);
             value = Operand { value: self.index_entry(value, entry, position), span };
@@ -717,12 +779,27 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let Some(node) = self.array_with(&base, DimSet::one(dim), &[entry.dim.span]) else {
             return Value::Poison;
         };
+        let otherwise = entry.otherwise.as_ref().map(|value| self.operand(value));
+        if otherwise.as_ref().is_some_and(|value| matches!(value.value, Value::Poison)) {
+            return Value::Poison;
+        }
+        if let Some(to) = self.renaming(node, dim, &position) {
+            return if to == dim { base.value } else { self.along(&base, node, dim, to) };
+        }
         let constant = if let Value::Number(number) = position { number.whole() } else { None };
         let size = self.graph.dims[dim].fixed();
-        let (Some(at), Some(size), None) = (constant, size, &entry.otherwise) else {
+        if let (Value::Node(position), Some(size)) = (&position, size)
+            && let Some(value) = self.static_index(&base, (dim, size), *position, otherwise.as_ref())
+        {
+            return value;
+        }
+        let (Some(at), Some(size)) = (constant, size) else {
             self.report_gather(entry, dim);
             return Value::Poison;
         };
+        if let (false, Some(otherwise)) = ((0..size).contains(&at), otherwise) {
+            return otherwise.value;
+        }
         if !(0..size).contains(&at) {
             let name = &entry.dim.name;
             let message =
@@ -742,17 +819,23 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         self.node(Op::Slice { value: node, dim, at: at as u32 }, dtype, entry.span)
     }
 
+    /// The dimension along which an index reads a value: the position is that along another dimension of the same size.
+    fn renaming(&self, node: NodeId, dim: DimId, position: &Value<'a>) -> Option<DimId> {
+        let Value::Node(position) = position else { return None };
+        let Op::Index(to) = self.graph.nodes[*position].op else { return None };
+        let free = to == dim || !self.graph.nodes[node].dims.contains(to);
+        (free && self.same_size(dim, to)).then_some(to)
+    }
+
     fn report_gather(&mut self, entry: &ast::IndexEntry, dim: DimId) {
         let name = &entry.dim.name;
         let what = if self.graph.dims[dim].fixed().is_none() {
             format!("indexing along `{name}`, whose size is not fixed,")
-        } else if entry.otherwise.is_some() {
-            "an index with `else`".to_owned()
         } else {
             "indexing with a value that is known only at run time".to_owned()
         };
         let error = super::items::not_yet(&what, entry.span)
-            .with_note("so far an index is a constant position on a dimension of fixed size, such as `x[half=0]` with `x: f32[(half=2 d)]`");
+            .with_note("so far an index is a position on a dimension of fixed size that is known while compiling, such as `x[half=0]` with `x: f32[(half=2 d)]`, or that along another dimension of the same size, `x[i = index(j)]`");
         self.report(error);
     }
 }

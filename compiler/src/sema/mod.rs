@@ -8,6 +8,10 @@
 //! | `dims` | a kernel's declared types → its dimensions, their sizes and their canonical order |
 //! | `lower` | expressions → nodes |
 //! | `calls` | calls: built-ins, inlining |
+//! | `filter` | `sum[j where c](e)` |
+//! | `gather` | indexing with positions that are known while compiling |
+//! | `local` | local dimensions, values read along other names |
+//! | `repeat` | `iterate`, `unfold` |
 //! | `infer` | dtypes: what a function's operands become |
 //! | `number` | numbers that are known while compiling |
 //! | `builtin`, `prelude` | the functions there are |
@@ -25,11 +29,15 @@
 mod builtin;
 mod calls;
 mod dims;
+mod filter;
+mod gather;
 mod infer;
 mod items;
+mod local;
 mod lower;
 mod number;
 pub mod prelude;
+mod repeat;
 mod resolve;
 mod suggest;
 
@@ -49,6 +57,9 @@ pub const MAX_UNROLLED: u64 = 100_000;
 
 /// The largest fixed-size dimension that is unrolled.
 pub const MAX_UNROLLED_SIZE: i64 = 64;
+
+/// The largest number of steps of `iterate` and `unfold`.
+pub const MAX_STATE_STEPS: i64 = 64;
 
 /// The largest number of expressions that one run looks at; an expression in a function counts for each call.
 pub const MAX_STEPS: usize = 2_000_000;

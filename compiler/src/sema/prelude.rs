@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diag::{FileId, Span};
 use crate::syntax::{self, ast};
@@ -21,6 +21,10 @@ pub const FILES: [(&str, &str); 7] = [
     ("<prelude/norm.act>", include_str!("../../prelude/norm.act")),
     ("<prelude/loss.act>", include_str!("../../prelude/loss.act")),
 ];
+
+/// The text of the reductions: functions that use the dimensions in their brackets only to reduce over all of them, or to
+/// ask for their size. They take a filter, `mean[d where c](x)`.
+const REDUCTIONS: &str = "<prelude/reduce.act>";
 
 /// The file that spans in the prelude name. It is in no `Sources`; no message ends there.
 const FILE: FileId = FileId(u32::MAX - 1);
@@ -50,24 +54,29 @@ struct Index {
     /// Functions: first those without dimensions in brackets, then those with.
     functions: [FxHashMap<&'static str, Entry>; 2],
     consts: FxHashMap<&'static str, Entry>,
+    /// The functions of [`REDUCTIONS`].
+    reductions: FxHashSet<&'static str>,
 }
 
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();
     INDEX.get_or_init(|| {
-        let mut index = Index { functions: Default::default(), consts: FxHashMap::default() };
-        for (_, text) in FILES {
-            chunks(text).for_each(|chunk| index.add(chunk));
+        let mut index = Index { functions: Default::default(), consts: FxHashMap::default(), reductions: FxHashSet::default() };
+        for (file, text) in FILES {
+            chunks(text).for_each(|chunk| index.add(chunk, file == REDUCTIONS));
         }
         index
     })
 }
 
 impl Index {
-    fn add(&mut self, text: &'static str) {
+    fn add(&mut self, text: &'static str, is_reduction: bool) {
         let entry = Entry { text, item: OnceLock::new() };
         if let Some(rest) = text.strip_prefix("fn ") {
             let end = rest.find(['[', '(']).unwrap_or(rest.len());
+            if is_reduction {
+                self.reductions.insert(&rest[..end]);
+            }
             self.functions[usize::from(rest[end..].starts_with('['))].insert(&rest[..end], entry);
         } else if let Some(rest) = text.strip_prefix("const ") {
             self.consts.insert(rest.split([' ', '=']).next().unwrap_or(rest), entry);
@@ -105,6 +114,16 @@ pub(super) fn constant(name: &str) -> Option<&'static ast::Const> {
         ast::ItemKind::Const(constant) => Some(constant),
         other => panic!("`{name}` in the prelude is {other:?}"),
     }
+}
+
+/// Whether the function of that name, with dimensions in brackets, takes a filter.
+pub(super) fn takes_filter(name: &str) -> bool {
+    index().reductions.contains(name)
+}
+
+/// The names of all functions that take a filter.
+pub(super) fn filtered_names() -> impl Iterator<Item = &'static str> {
+    index().reductions.iter().copied()
 }
 
 /// The names of all functions, with or without dimensions in brackets.

@@ -9,7 +9,9 @@ use super::calls::{Callee, callee};
 use super::items::{Items, not_yet};
 use super::{list, prelude, suggest};
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
-use crate::syntax::ast::{self, AxisKind, DimArg, Expr, ExprKind, GenericKind, ItemKind, StmtKind};
+use crate::syntax::ast::{
+    self, AxisKind, Count, DimArg, Expr, ExprKind, GenericKind, ItemKind, Keep, SizeKind, StmtKind,
+};
 
 /// Checks all items of a file.
 pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagnostics) {
@@ -53,6 +55,8 @@ struct Checker<'c, 'a> {
     dims: DimScope<'a>,
     /// Dimensions that a kernel declares, for better messages.
     kernel_dims: FxHashSet<&'a str>,
+    /// Local dimensions in scope, innermost last.
+    local_dims: Vec<Binding<'a>>,
     bindings: Vec<Binding<'a>>,
     /// For each name its bindings, innermost last.
     by_name: FxHashMap<&'a str, Vec<usize>>,
@@ -61,7 +65,8 @@ struct Checker<'c, 'a> {
 impl<'c, 'a> Checker<'c, 'a> {
     fn new(items: &'c Items<'a>, diagnostics: &'c mut Diagnostics) -> Checker<'c, 'a> {
         let (kernel_dims, by_name) = Default::default();
-        Checker { items, diagnostics, dims: DimScope::Const, kernel_dims, bindings: Vec::new(), by_name }
+        let (local_dims, bindings) = (Vec::new(), Vec::new());
+        Checker { items, diagnostics, dims: DimScope::Const, kernel_dims, local_dims, bindings, by_name }
     }
 
     fn error(&mut self, code: &'static str, span: Span, message: String) {
@@ -105,9 +110,7 @@ impl<'c, 'a> Checker<'c, 'a> {
         for axis in types.flat_map(|ty| ty.axes.iter().flatten()) {
             match &axis.kind {
                 AxisKind::Rest => {}
-                AxisKind::Dim(name) | AxisKind::Sized(name, _) => {
-                    drop(self.kernel_dims.insert(name.as_str()))
-                }
+                AxisKind::Dim(name) | AxisKind::Sized(name, _) => self.kernel_dims.extend([name.as_str()]),
                 AxisKind::Group(parts) => {
                     self.kernel_dims.extend(parts.iter().map(|part| part.name.as_str()))
                 }
@@ -152,8 +155,10 @@ impl<'c, 'a> Checker<'c, 'a> {
     fn const_expr(&mut self, expr: &'a Expr) {
         let dims = std::mem::replace(&mut self.dims, DimScope::Const);
         let (bindings, by_name) = (std::mem::take(&mut self.bindings), std::mem::take(&mut self.by_name));
+        let local_dims = std::mem::take(&mut self.local_dims);
         self.expr(expr);
         (self.dims, self.bindings, self.by_name) = (dims, bindings, by_name);
+        self.local_dims = local_dims;
     }
 
     // Scopes
@@ -192,18 +197,74 @@ impl<'c, 'a> Checker<'c, 'a> {
     }
 
     fn block(&mut self, block: &'a ast::Block) {
-        let mark = self.bindings.len();
+        let (mark, dims_mark) = (self.bindings.len(), self.local_dims.len());
         for stmt in &block.stmts {
             match &stmt.kind {
                 StmtKind::Let(name, value) => {
                     self.expr(value);
                     self.bind(name, false);
                 }
-                StmtKind::Dim(..) => self.diagnostics.push(not_yet("a local dimension", stmt.span)),
+                StmtKind::Dim(name, size) => self.local_dim(name, size),
             }
         }
         self.expr(&block.value);
         self.unbind(mark);
+        for Binding { name, span, used, .. } in self.local_dims.drain(dims_mark..) {
+            if !used && !name.starts_with('_') {
+                let message = format!("the dimension `{name}` is never used");
+                self.diagnostics.push(Diagnostic::warning(codes::UNUSED_LET, span, message));
+            }
+        }
+    }
+
+    /// `dim t = j + 1;`
+    fn local_dim(&mut self, name: &'a ast::Ident, size: &'a ast::SizeExpr) {
+        self.size(size);
+        let text = name.as_str();
+        let first = self.local_dims.iter().find(|dim| dim.name == text).map(|dim| dim.span);
+        let declared = match self.dims {
+            DimScope::Kernel => self.kernel_dims.contains(text),
+            DimScope::Function(function) => function.dims.iter().any(|dim| dim.name == *text),
+            DimScope::Const => false,
+        };
+        if declared || first.is_some() {
+            let message = format!("there is a dimension `{text}` already");
+            let mut error = Diagnostic::error(codes::REPEATED_DIM, name.span, message)
+                .with_help("give the new one another name");
+            if let Some(first) = first {
+                error = error.with_other(first, "the first one");
+            }
+            self.diagnostics.push(error);
+        }
+        self.local_dims.push(Binding { name: text, span: name.span, is_param: false, used: false });
+    }
+
+    /// The names in the size of a local dimension.
+    fn size(&mut self, size: &'a ast::SizeExpr) {
+        match &size.kind {
+            SizeKind::Int(_) => {}
+            SizeKind::Name(name) if self.is_const(name) && !self.has_dim(name) => {}
+            SizeKind::Name(name) => self.dim(name),
+            SizeKind::Binary(_, left, right) => {
+                self.size(left);
+                self.size(right);
+            }
+        }
+    }
+
+    fn is_const(&self, name: &ast::Ident) -> bool {
+        self.items.consts.contains_key(name.as_str()) || prelude::constant(name.as_str()).is_some()
+    }
+
+    /// Whether a dimension of that name is declared.
+    fn has_dim(&self, name: &ast::Ident) -> bool {
+        let text = name.as_str();
+        self.local_dims.iter().any(|dim| dim.name == text)
+            || match self.dims {
+                DimScope::Kernel => self.kernel_dims.contains(text),
+                DimScope::Function(function) => function.dims.iter().any(|dim| dim.name == *text),
+                DimScope::Const => false,
+            }
     }
 
     // Expressions
@@ -235,8 +296,8 @@ impl<'c, 'a> Checker<'c, 'a> {
             }
             ExprKind::Field(base, _) => self.expr(base),
             ExprKind::Tuple(fields) => self.tuple(fields),
-            ExprKind::Array(_) => self.diagnostics.push(not_yet("an array literal", expr.span)),
-            ExprKind::Iterate(iterate) => self.iterate(iterate, expr.span),
+            ExprKind::Array(_) => self.array_literal(expr.span),
+            ExprKind::Iterate(iterate) => self.iterate(iterate),
         }
     }
 
@@ -252,12 +313,24 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    /// Not supported yet; its parts are looked at, so that the names that it uses count as used.
-    fn iterate(&mut self, iterate: &'a ast::Iterate, span: Span) {
-        let place = Span { end: span.start + iterate.keep.keyword().len() as u32, ..span };
-        self.diagnostics.push(not_yet(&format!("`{}`", iterate.keep.keyword()), place));
+    fn iterate(&mut self, iterate: &'a ast::Iterate) {
+        match &iterate.count {
+            Count::Int(..) if iterate.keep == Keep::All => {
+                let error = Diagnostic::error(
+                    codes::NOT_A_DIM,
+                    iterate.count.span(),
+                    "`unfold` needs a dimension: that along which it keeps the states",
+                );
+                self.diagnostics.push(error.with_help(
+                    "let a type name it, such as `-> f32[.., j=4]`, or declare it: `dim j = 4;`",
+                ));
+            }
+            Count::Int(..) => {}
+            Count::Name(name) if iterate.keep == Keep::Last && self.is_const(name) && !self.has_dim(name) => {}
+            Count::Name(name) => self.dim(name),
+        }
         let mark = self.bindings.len();
-        iterate.state.iter().for_each(|field| self.expr(&field.value));
+        self.tuple(&iterate.state);
         for field in &iterate.state {
             self.bind(&field.name, false);
             self.bindings.last_mut().expect("it was just bound").used = true;
@@ -311,6 +384,10 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn dim(&mut self, name: &'a ast::Ident) {
         let text = &name.name;
+        if let Some(dim) = self.local_dims.iter_mut().rfind(|dim| dim.name == *text) {
+            dim.used = true;
+            return;
+        }
         match self.dims {
             DimScope::Kernel => {}
             DimScope::Function(function) => {
@@ -355,10 +432,27 @@ impl<'c, 'a> Checker<'c, 'a> {
                 }
             }
         }
-        if let Some(filter) = &dims.filter {
-            self.diagnostics.push(not_yet("`where`", filter.span));
-            self.expr(filter);
+        dims.filter.iter().for_each(|filter| self.expr(filter));
+    }
+
+    /// `where` goes with reductions alone.
+    fn check_filter(&mut self, call: &ast::Call, found: Callee<'_>) {
+        let Some(filter) = call.dims.as_ref().and_then(|dims| dims.filter.as_ref()) else { return };
+        let name = call.callee.as_str();
+        let is_user = match found {
+            Callee::Builtin(Builtin::Reduce(_) | Builtin::NotYet) => return,
+            Callee::Function(_, true) if prelude::takes_filter(name) => return,
+            Callee::Function(_, in_prelude) => !in_prelude,
+            Callee::Builtin(_) => false,
+        };
+        let message = format!("`{name}` is not a reduction, so it takes no `where`");
+        let mut error = Diagnostic::error(codes::FILTER, filter.span, message);
+        if is_user {
+            error = error.with_help("write the condition at the reductions inside the function");
         }
+        let mut names: Vec<&str> = builtin::reductions().chain(prelude::filtered_names()).collect();
+        names.sort_unstable();
+        self.diagnostics.push(error.with_note(format!("these take it: `{}`", names.join(" "))));
     }
 
     // Calls
@@ -371,22 +465,58 @@ impl<'c, 'a> Checker<'c, 'a> {
             call.args.iter().for_each(|arg| self.dim_arg(&arg.value, &call.callee));
             return;
         }
+        if let Some(found) = found {
+            self.check_filter(call, found);
+        }
         match found {
             None => self.unknown_function(call, span),
             Some(Callee::Builtin(Builtin::NotYet)) => {
                 self.diagnostics.push(not_yet(&format!("`{}`", call.callee.name), call.callee.span));
             }
-            Some(Callee::Builtin(builtin)) => self.builtin_args(builtin, call),
+            Some(Callee::Builtin(builtin)) => {
+                self.builtin_args(builtin, call);
+                if builtin == Builtin::PolyList {
+                    self.check_list(call);
+                }
+            }
             Some(Callee::Function(function, _)) => self.function_args(function, call),
         }
-        for arg in &call.args {
+        for (at, arg) in call.args.iter().enumerate() {
             match &arg.value.kind {
                 ExprKind::Array(elements) => {
-                    self.diagnostics.push(not_yet("an array literal", arg.value.span));
+                    if at != 1 || !matches!(found, Some(Callee::Builtin(Builtin::PolyList))) {
+                        self.array_literal(arg.value.span);
+                    } else if elements.is_empty() {
+                        let error = "a polynomial has at least one coefficient".to_owned();
+                        self.error(codes::ARGUMENT_COUNT, arg.value.span, error);
+                    }
                     elements.iter().for_each(|element| self.expr(element));
                 }
                 _ => self.expr(&arg.value),
             }
+        }
+    }
+
+    fn array_literal(&mut self, span: Span) {
+        let error = Diagnostic::error(codes::ARRAY_LITERAL, span, "a list stands only in `poly(x, [1, 0.5])`");
+        self.diagnostics.push(error.with_note("arrays are parameters of the kernel, or made by `stack`"));
+    }
+
+    /// `poly(x, a)`, where `a` is no list.
+    fn check_list(&mut self, call: &ast::Call) {
+        if let [x, list] = &call.args[..]
+            && !matches!(list.value.kind, ExprKind::Array(_))
+        {
+            let message = "`poly` without a dimension takes a list of coefficients";
+            let error = Diagnostic::error(codes::ARRAY_LITERAL, list.value.span, message);
+            let names = [&x.value, &list.value].map(|arg| match &arg.kind {
+                ExprKind::Name(name) => name.as_str(),
+                _ => "…",
+            });
+            self.diagnostics.push(error.with_help(format!(
+                "give the dimension of an array of coefficients in brackets: `poly[i]({}, {})`",
+                names[0], names[1]
+            )));
         }
     }
 
