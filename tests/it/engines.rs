@@ -51,7 +51,13 @@ pub fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
 
 /// What was found, and what the formula gives, lie in the ranges of the error analysis; for ordinary numbers these are
 /// narrow.
-pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], given: &[Constant], kind: Kind) {
+pub fn within_bounds(
+    subject: &Subject,
+    data: &Data,
+    found: &[interp::Array],
+    given: &[Constant],
+    kind: Kind,
+) {
     let exact = subject.exact(data);
     let inputs = subject.source.params.iter().zip(&data.args);
     let inputs: Vec<Vec<f64>> = inputs
@@ -174,8 +180,15 @@ fn reductions_and_normalisers_keep_their_bounds() {
 /// Some small choices of sizes, unequal where possible.
 fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
     let dims = subject.free_dims();
-    let sizes: [[i64; 4]; 7] =
-        [[3, 5, 2, 4], [1, 33, 1, 2], [34, 2, 3, 1], [2, 3, 40, 1], [1, 2, 1, 37], [7, 7, 7, 7], [4, 0, 3, 2]];
+    let sizes: [[i64; 4]; 7] = [
+        [3, 5, 2, 4],
+        [1, 33, 1, 2],
+        [34, 2, 3, 1],
+        [2, 3, 40, 1],
+        [1, 2, 1, 37],
+        [7, 7, 7, 7],
+        [4, 0, 3, 2],
+    ];
     let known = sizes.map(|sizes| {
         let known: Vec<(&str, i64)> =
             dims.iter().zip(sizes.iter().cycle()).map(|(name, size)| (name.as_str(), *size)).collect();
