@@ -146,7 +146,7 @@ fn monotone(prim: Prim) -> Option<Monotone> {
         Prim::Cbrt | Prim::Sinh | Prim::Asinh => (ALL, ALL),
         Prim::Tanh | Prim::Erf => (ALL, (-1.0, 1.0)),
         Prim::Sigmoid => (ALL, (0.0, 1.0)),
-        Prim::Erfc => (ALL, (0.0, 2.0)),
+        Prim::Erfc | Prim::OnePlusErf => (ALL, (0.0, 2.0)),
         Prim::Atan => (ALL, (-2.0, 2.0)),
         Prim::Asin => ((-1.0, 1.0), (-2.0, 2.0)),
         Prim::Acos => ((-1.0, 1.0), (0.0, 4.0)),
@@ -169,7 +169,9 @@ fn unary(prim: Prim, x: Range, dtype: DType) -> Range {
         if inside.is_nan() {
             return NAN;
         }
-        let mut range = hull([at(inside.lo), at(inside.hi)], ulps, dtype).or_nan(inside.nan);
+        // Measured as 7.02 units of 2^-24, in f32.
+        let off = Wide::from(if prim == Prim::OnePlusErf { 7.1 * f64::from(f32::EPSILON) / 2.0 } else { 0.0 });
+        let mut range = hull([at(inside.lo) - off, at(inside.hi) + off], ulps, dtype).or_nan(inside.nan);
         range.lo = range.lo.max(image.0);
         range.hi = range.hi.min(image.1);
         if prim == Prim::ExpNonpos && range.lo < smallest_normal(dtype) {

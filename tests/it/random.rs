@@ -70,7 +70,7 @@ fn engines_agree_on_random_graphs() {
                     called_in_every_way(&subject, &data);
                 }
                 // Any constant may come from folding.
-                within_bounds(&subject, &data, &found, &[], Kind::Special);
+                within_bounds(&subject, &data, &found, &[], false);
             }
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
@@ -107,76 +107,11 @@ pub fn compiles_or_complains(text: &str, limit: Duration) -> Result<(), String> 
 }
 
 const WORDS: [&str; 70] = [
-    "x",
-    "y",
-    "w",
-    "d",
-    "n",
-    "i",
-    "k",
-    "half",
-    "f32",
-    "f64",
-    "i32",
-    "bool",
-    "sum",
-    "max",
-    "prod",
-    "exp",
-    "log",
-    "index",
-    "size",
-    "stack",
-    "broadcast",
-    "poly",
-    "let",
-    "if",
-    "else",
-    "0",
-    "1",
-    "2",
-    "0.5",
-    "1e30",
-    "inf",
-    "nan",
-    "true",
-    "false",
-    "pi",
-    "(",
-    ")",
-    "[",
-    "]",
-    "{",
-    "}",
-    ",",
-    ";",
-    ":",
-    "=",
-    "==",
-    "<",
-    "->",
-    "..",
-    ".",
-    "+",
-    "-",
-    "*",
-    "/",
-    "^",
-    "!",
-    "&&",
-    "||",
-    "softmax[d](x)",
-    "sum[d](x)",
-    "x[half=0]",
-    "index(d)",
-    "size(d)",
-    "[.., d]",
-    "(half=2 d)",
-    "(g k)",
-    "-x",
-    "mean[n, d](x)",
-    "i=3",
-    "where",
+    "x", "y", "w", "d", "n", "i", "k", "half", "f32", "f64", "i32", "bool", "sum", "max", "prod", "exp", "log", "index",
+    "size", "stack", "broadcast", "poly", "let", "if", "else", "0", "1", "2", "0.5", "1e30", "inf", "nan", "true",
+    "false", "pi", "(", ")", "[", "]", "{", "}", ",", ";", ":", "=", "==", "<", "->", "..", ".", "+", "-", "*", "/",
+    "^", "!", "&&", "||", "softmax[d](x)", "sum[d](x)", "x[half=0]", "index(d)", "size(d)", "[.., d]", "(half=2 d)",
+    "(g k)", "-x", "mean[n, d](x)", "i=3", "where",
 ];
 
 /// A text with a few tokens replaced, left out or put in.
@@ -185,9 +120,7 @@ fn mutated(u: &mut Unstructured<'_>, good: &str) -> arbitrary::Result<String> {
     for _ in 0..u.int_in_range(1..=3)? {
         let starts: Vec<usize> = text
             .char_indices()
-            .filter(|(at, c)| {
-                !c.is_whitespace() && (*at == 0 || !text[..*at].ends_with(char::is_alphanumeric))
-            })
+            .filter(|(at, c)| !c.is_whitespace() && (*at == 0 || !text[..*at].ends_with(char::is_alphanumeric)))
             .map(|(at, _)| at)
             .collect();
         if starts.is_empty() {
@@ -224,9 +157,6 @@ fn no_text_breaks_the_compiler() {
         if let Err(payload) =
             catch_unwind(AssertUnwindSafe(|| compiles_or_complains(&text, Duration::from_secs(10))))
         {
-            if payload.downcast_ref::<String>().is_some_and(|m| m.contains("has no expansion")) {
-                return Ok(());
-            } // TEMP
             eprintln!("{text}");
             std::panic::resume_unwind(payload);
         }

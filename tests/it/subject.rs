@@ -10,7 +10,7 @@ use act::graph::wide::Wide;
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
-use act::types::DimKind;
+use act::types::{DimId, DimKind};
 use act::{DType, Kernel, TensorView, TensorViewMut};
 
 use crate::inputs::Input;
@@ -196,9 +196,15 @@ impl Subject {
         free.map(|dim| dim.name.clone()).collect()
     }
 
-    /// Sizes of all dimensions, where those are given that a call chooses.
+    /// Sizes of all dimensions, where those are given that a call chooses. None where the shapes of arrays don't tell them: of
+    /// two dimensions that share an axis none may be 0.
     pub fn sizes(&self, known: &[(&str, i64)]) -> Option<Vec<i64>> {
-        all_sizes(&self.source, known)
+        let sizes = all_sizes(&self.source, known)?;
+        let free = |dim: &&DimId| self.source.dims[**dim].kind == DimKind::Free;
+        let told = self.source.params.iter().flat_map(|decl| decl.axes.iter().flatten()).all(|axis| {
+            axis.iter().filter(free).count() < 2 || axis.iter().all(|dim| sizes[dim.as_u32() as usize] > 0)
+        });
+        told.then_some(sizes)
     }
 
     /// The number of elements of a parameter.
@@ -260,8 +266,8 @@ impl Subject {
 
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
-        let shape = |axes: &[Vec<act::types::DimId>]| -> Vec<usize> {
-            let size = |axis: &Vec<act::types::DimId>| {
+        let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
+            let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
             };
             axes.iter().map(size).collect()
