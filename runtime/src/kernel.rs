@@ -205,7 +205,7 @@ impl Kernel {
 
     /// Checks a view, if there is one.
     pub(crate) fn check_given(&self, slot: &Slot, raw: Option<&Raw>) -> Result<(), Error> {
-        if raw.is_none_or(|raw| raw.absent) { Ok(()) } else { self.inner.check_view(slot, raw) }
+        if raw.is_none_or(|raw| raw.absent()) { Ok(()) } else { self.inner.check_view(slot, raw) }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -335,7 +335,7 @@ impl Numbers<'_> {
 #[inline]
 fn array<'a>(inputs: &'a [TensorView<'_>], outputs: &'a [TensorViewMut<'_>], slot: usize) -> Option<&'a Raw> {
     match slot.checked_sub(inputs.len()) {
-        None => Some(&inputs[slot].raw).filter(|raw| !raw.absent),
+        None => Some(&inputs[slot].raw).filter(|raw| !raw.absent()),
         Some(output) => outputs.get(output).map(|view| &view.raw),
     }
 }
@@ -358,7 +358,7 @@ impl Inner {
         match raw {
             None if slot.default.is_some() => Ok(()),
             None => Err(Error::Missing { what: "array parameter", name: name() }),
-            Some(raw) => match raw.fault {
+            Some(raw) => match raw.fault() {
                 Some(cause) => Err(Error::View { name: name(), cause }),
                 None if raw.dtype == slot.dtype => Ok(()),
                 None => Err(Error::DType { name: name(), expected: slot.dtype, given: raw.dtype }),
@@ -453,7 +453,7 @@ impl Inner {
                 layout::dense_strides(tensor, sizes, &mut frame.strides);
                 continue;
             };
-            if raw.dense {
+            if raw.is_dense() {
                 frame.data.push(raw.ptr);
                 layout::dense_strides(tensor, sizes, &mut frame.strides);
             } else if layout::own_strides(&self.plan, tensor, sizes, raw, &mut frame.strides) {
