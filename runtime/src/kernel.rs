@@ -9,9 +9,10 @@ use crate::cpu::Isa;
 use crate::error::Error;
 use crate::fpenv::FpEnv;
 use crate::layout::{self, Strides};
-use crate::memory::{Buffer, Loan};
+use crate::memory::{Buffer, Little, Loan};
 use crate::plan::{Number, Plan, Slot, VariantPlan};
 use crate::pool::{self, Work};
+use crate::quick::{self, Fit, Quick};
 use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
 use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
@@ -65,6 +66,8 @@ struct Inner {
     signature: Signature,
     abi: Abi,
     plan: Plan,
+    /// The short way of a call for each variant, up to the first that has none.
+    quick: Vec<Quick>,
     functions: Vec<Vec<PhaseFn>>,
     /// What keeps the code in memory.
     _keep_alive: Arc<dyn Any + Send + Sync>,
@@ -102,7 +105,10 @@ impl Kernel {
             let problem = "there is not one function for each phase".to_owned();
             return Err(Error::Description { kernel: signature.name, problem });
         }
-        let inner = Inner { signature, abi, plan, functions, _keep_alive: keep_alive };
+        let quick = abi.variants.iter().zip(&plan.variants).zip(&functions);
+        let quick = quick.map_while(|((variant, flat), functions)| Quick::new(&plan, variant, flat, functions));
+        let quick = quick.collect();
+        let inner = Inner { signature, abi, plan, quick, functions, _keep_alive: keep_alive };
         Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
     }
 
@@ -213,7 +219,40 @@ impl Kernel {
     }
 
     /// The whole call, with the right number of arrays.
+    #[inline]
     pub(crate) fn run(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let inner = &*self.inner;
+        let mut frame = quick::Frame::new();
+        for (index, quick) in inner.quick.iter().enumerate() {
+            if !asked.is_nothing() {
+                break;
+            }
+            let admits = || {
+                let array = |slot: usize| array(inputs, outputs, slot);
+                inner.check_overlaps(&inner.plan.variants[index], &array).is_ok()
+            };
+            match quick.lay_out(inputs, outputs, numbers, &mut frame, admits) {
+                // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results,
+                // writable until the end of this function; results share memory with nothing but what the variant
+                // allows.
+                Fit::Yes => return unsafe { inner.run_quick(quick, index, &frame, numbers, threads) },
+                Fit::NextVariant => {}
+                Fit::No => break,
+            }
+        }
+        self.run_generally(inputs, outputs, numbers, asked, threads)
+    }
+
+    /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
+    #[inline(never)]
+    fn run_generally(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
@@ -322,8 +361,17 @@ pub(crate) enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
+    /// Whether none is given.
     #[inline]
-    fn get(&self, index: usize) -> Option<f64> {
+    pub(crate) fn are_defaults(&self) -> bool {
+        match self {
+            Numbers::ByPlace(numbers) => numbers.is_empty(),
+            Numbers::ByName(numbers) => numbers.iter().all(Option::is_none),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<f64> {
         match self {
             Numbers::ByPlace(numbers) => numbers.get(index).copied(),
             Numbers::ByName(numbers) => numbers[index],
@@ -507,6 +555,52 @@ impl Inner {
     /// Runs the phases in order.
     ///
     /// # Safety
+    /// The frame was laid out by this short way; its arrays may be read, those of results written, by this call
+    /// alone; they overlap only as the variant allows.
+    #[inline]
+    unsafe fn run_quick(
+        &self,
+        quick: &Quick,
+        index: usize,
+        frame: &quick::Frame,
+        numbers: Numbers<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let (shared, scratch) = quick.memory(frame);
+        let mut little = Little::new();
+        let (shared, scratch, _loans) = match little.split(shared, scratch) {
+            Some((shared, scratch)) => (shared, scratch, None),
+            None => {
+                let (shared, scratch) = (Loan::take(shared)?, Loan::take(scratch)?);
+                (shared.as_ptr(), scratch.as_ptr(), Some((shared, scratch)))
+            }
+        };
+        let args = quick.args(frame, numbers, shared);
+        let threads = thread_count(threads);
+        let _env = FpEnv::enter();
+        for (at, phase) in quick.phases.iter().enumerate() {
+            let extent = phase.extent(frame);
+            if extent == 0 {
+                continue;
+            }
+            let (per_unit, bytes) = if threads > 1 {
+                let work = &self.abi.variants[index].phases[at].work;
+                // Work that can't be counted is surely enough for all threads.
+                (work.eval(&quick.sizes(frame)).unwrap_or(i64::MAX), phase.scratch(frame))
+            } else {
+                (0, 0)
+            };
+            let (function, grain) = (phase.function, phase.grain);
+            let work = Work { function, args: &args, extent, grain, scratch: bytes, per_unit };
+            // SAFETY: as in `run_phases`.
+            unsafe { pool::run(&work, threads, scratch) };
+        }
+        Ok(())
+    }
+
+    /// Runs the phases in order.
+    ///
+    /// # Safety
     /// The frame was laid out for this variant and these sizes; its arrays may be read, those of results written,
     /// by this call alone; they overlap only as the variant allows.
     #[inline]
@@ -565,7 +659,7 @@ impl Frame {
 
 /// The number as an element's bytes; `None` where the type can't hold it. Floats round to nearest.
 #[inline]
-fn bits(dtype: DType, value: f64) -> Option<u64> {
+pub(crate) fn bits(dtype: DType, value: f64) -> Option<u64> {
     match dtype {
         DType::F32 => Some(u64::from((value as f32).to_bits())),
         DType::F64 => Some(value.to_bits()),
