@@ -184,8 +184,11 @@ impl Kernel {
             let results = self.inner.signature.results.iter();
             return Err(self.count("output arrays", results.map(|result| &result.name), outputs.len()));
         }
-        let numbers = self.numbers_by_place(numbers)?;
-        self.run(inputs, outputs, numbers, Asked::default(), self.threads)
+        let mut numbers = numbers;
+        if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
+            numbers = self.without_dim_params(numbers)?;
+        }
+        self.run(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
     }
 
     /// The shapes of the results for these array parameters (see [`Kernel::call`]).
@@ -228,26 +231,49 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
-        let inner = &*self.inner;
-        let mut frame = quick::Frame::new();
-        for (index, quick) in inner.quick.iter().enumerate() {
-            if !asked.is_nothing() {
-                break;
-            }
-            let admits = || {
-                let array = |slot: usize| array(inputs, outputs, slot);
-                inner.check_overlaps(&inner.plan.variants[index], &array).is_ok()
-            };
-            match quick.lay_out(inputs, outputs, numbers, &mut frame, admits) {
-                // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results,
-                // writable until the end of this function; results share memory with nothing but what the variant
-                // allows.
-                Fit::Yes => return unsafe { inner.run_quick(quick, index, &frame, numbers, threads) },
-                Fit::NextVariant => {}
-                Fit::No => break,
-            }
+        if asked.is_nothing() && self.run_quickly(inputs, outputs, numbers, threads) {
+            return Ok(());
         }
         self.run_generally(inputs, outputs, numbers, asked, threads)
+    }
+
+    /// Makes the call the short way, if there is one; otherwise does nothing and returns false.
+    #[inline]
+    fn run_quickly(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        threads: usize,
+    ) -> bool {
+        let inner = &*self.inner;
+        for (index, quick) in inner.quick.iter().enumerate() {
+            let mut frame = quick.frame();
+            match quick.lay_out(inputs, outputs, &mut frame) {
+                Fit::Yes => {}
+                Fit::Overlapping => {
+                    let array = |slot: usize| array(inputs, outputs, slot);
+                    if inner.check_overlaps(&inner.plan.variants[index], &array).is_err() {
+                        return false;
+                    }
+                }
+                Fit::NextVariant => continue,
+                Fit::No => return false,
+            }
+            let given;
+            let scalars = if numbers.are_defaults() {
+                quick.defaults()
+            } else {
+                given = quick.numbers(numbers);
+                given.as_ref().map(|given| &given[..])
+            };
+            let Some(scalars) = scalars else { return false };
+            // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results,
+            // writable until the end of this function; results share memory with nothing but what the variant
+            // allows.
+            return unsafe { inner.run_quick(quick, index, &frame, scalars, threads) };
+        }
+        false
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
@@ -322,13 +348,11 @@ impl Kernel {
         Err(self.count("input arrays", names.map(|slot| slot_name(&self.inner.signature, slot)), given))
     }
 
-    #[inline]
-    fn numbers_by_place<'n>(&self, numbers: &'n [f64]) -> Result<Numbers<'n>, Error> {
+    /// The number parameters among these numbers, which are not as many; checks the dimension parameters that follow.
+    #[cold]
+    fn without_dim_params<'n>(&self, numbers: &'n [f64]) -> Result<&'n [f64], Error> {
         let inner = &*self.inner;
         let (scalars, dims) = (inner.plan.numbers.len(), &inner.signature.dim_params);
-        if numbers.is_empty() || numbers.len() == scalars {
-            return Ok(Numbers::ByPlace(numbers));
-        }
         if numbers.len() != scalars + dims.len() {
             let params = inner.signature.params.iter();
             let names = params.filter(|param| matches!(param.kind, ParamKind::Scalar { .. }));
@@ -341,7 +365,7 @@ impl Kernel {
                 return Err(Error::DimParam { name: name.clone(), compiled: *compiled, given });
             }
         }
-        Ok(Numbers::ByPlace(numbers))
+        Ok(numbers)
     }
 
     #[cold]
@@ -455,10 +479,10 @@ impl Inner {
         array: &impl Fn(usize) -> Option<&'a Raw>,
     ) -> Result<(), Error> {
         for output in self.plan.inputs..self.plan.slots.len() {
-            let Some(written) = array(output).filter(|raw| raw.len > 0) else { continue };
+            let Some(written) = array(output).filter(|raw| raw.bytes > 0) else { continue };
             let (start, end) = written.span();
             for slot in 0..output {
-                let Some(other) = array(slot).filter(|raw| raw.len > 0) else { continue };
+                let Some(other) = array(slot).filter(|raw| raw.bytes > 0) else { continue };
                 let (other_start, other_end) = other.span();
                 if start < other_end && other_start < end {
                     self.check_in_place(variant, (slot, other), (output, written))?;
@@ -552,50 +576,70 @@ impl Inner {
         bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
     }
 
-    /// Runs the phases in order.
+    /// Runs the phases in order; false, before the first one, where there is no memory for them.
     ///
     /// # Safety
-    /// The frame was laid out by this short way; its arrays may be read, those of results written, by this call
-    /// alone; they overlap only as the variant allows.
+    /// The frame was laid out by this short way of this variant; its arrays may be read, those of results written, by
+    /// this call alone; they overlap only as the variant allows.
     #[inline]
     unsafe fn run_quick(
         &self,
         quick: &Quick,
         index: usize,
         frame: &quick::Frame,
-        numbers: Numbers<'_>,
+        scalars: &[u64],
         threads: usize,
-    ) -> Result<(), Error> {
+    ) -> bool {
         let (shared, scratch) = quick.memory(frame);
         let mut little = Little::new();
-        let (shared, scratch, _loans) = match little.split(shared, scratch) {
-            Some((shared, scratch)) => (shared, scratch, None),
-            None => {
-                let (shared, scratch) = (Loan::take(shared)?, Loan::take(scratch)?);
-                (shared.as_ptr(), scratch.as_ptr(), Some((shared, scratch)))
-            }
+        let Some((shared, scratch)) = little.split(shared, scratch).filter(|_| threads == 1) else {
+            // SAFETY: passed on.
+            return unsafe { self.run_quick_with_more(quick, index, frame, scalars, threads) };
         };
-        let args = quick.args(frame, numbers, shared);
-        let threads = thread_count(threads);
+        let args = quick.args(frame, scalars, shared);
         let _env = FpEnv::enter();
-        for (at, phase) in quick.phases.iter().enumerate() {
+        for phase in &quick.phases {
+            let extent = phase.extent(frame);
+            if extent != 0 {
+                // SAFETY: as in `run_phases`; the whole extent on one thread.
+                unsafe { (phase.function)(&args, scratch, 0, extent) };
+            }
+        }
+        true
+    }
+
+    /// As `run_quick`, on several threads or with memory that is lent.
+    ///
+    /// # Safety
+    /// As for `run_quick`.
+    #[cold]
+    unsafe fn run_quick_with_more(
+        &self,
+        quick: &Quick,
+        index: usize,
+        frame: &quick::Frame,
+        scalars: &[u64],
+        threads: usize,
+    ) -> bool {
+        let (shared, scratch) = quick.memory(frame);
+        let (Ok(shared), Ok(scratch)) = (Loan::take(shared), Loan::take(scratch)) else { return false };
+        let args = quick.args(frame, scalars, shared.as_ptr());
+        let threads = thread_count(threads);
+        let sizes = if threads > 1 { quick.sizes(frame) } else { Sizes::new() };
+        let _env = FpEnv::enter();
+        for (phase, described) in quick.phases.iter().zip(&self.abi.variants[index].phases) {
             let extent = phase.extent(frame);
             if extent == 0 {
                 continue;
             }
-            let (per_unit, bytes) = if threads > 1 {
-                let work = &self.abi.variants[index].phases[at].work;
-                // Work that can't be counted is surely enough for all threads.
-                (work.eval(&quick.sizes(frame)).unwrap_or(i64::MAX), phase.scratch(frame))
-            } else {
-                (0, 0)
-            };
-            let (function, grain) = (phase.function, phase.grain);
+            // Work that can't be counted is surely enough for all threads.
+            let per_unit = if threads > 1 { described.work.eval(&sizes).unwrap_or(i64::MAX) } else { 0 };
+            let (function, grain, bytes) = (phase.function, described.grain, phase.scratch(frame));
             let work = Work { function, args: &args, extent, grain, scratch: bytes, per_unit };
             // SAFETY: as in `run_phases`.
-            unsafe { pool::run(&work, threads, scratch) };
+            unsafe { pool::run(&work, threads, scratch.as_ptr()) };
         }
-        Ok(())
+        true
     }
 
     /// Runs the phases in order.

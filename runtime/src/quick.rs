@@ -82,8 +82,18 @@ struct Leading {
     at: u8,
     /// The place of their product.
     place: u8,
-    /// Whether no array before it has them.
-    first: bool,
+    /// Where they were bound, unless they are here.
+    first: Option<Before>,
+}
+
+/// The axes `..` of an input before.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    input: u8,
+    /// How many axes stand before them.
+    at: u8,
+    /// How many axes there are besides.
+    rank: u8,
 }
 
 /// An axis that is not `..`.
@@ -151,8 +161,6 @@ struct Number {
 pub(crate) struct Phase {
     /// The code.
     pub(crate) function: PhaseFn,
-    /// See [`crate::abi::Phase::grain`].
-    pub(crate) grain: i64,
     /// Place of its extent.
     extent: u8,
     /// Place of its bytes of scratch memory.
@@ -163,7 +171,6 @@ pub(crate) struct Phase {
 pub(crate) struct Frame {
     values: [i64; VALUES],
     data: [*mut u8; ARRAYS],
-    scalars: [u64; NUMBERS],
 }
 
 /// Whether a call can be made the short way.
@@ -171,6 +178,8 @@ pub(crate) struct Frame {
 pub(crate) enum Fit {
     /// Yes; the frame is filled.
     Yes,
+    /// Yes, if the kernel may have results that share memory with other arrays as they do here.
+    Overlapping,
     /// Not in this variant: its guard does not admit the sizes.
     NextVariant,
     /// Perhaps not at all.
@@ -188,31 +197,50 @@ impl Quick {
         Builder::new(plan).build(variant, flat, functions)
     }
 
-    /// Checks and binds the arrays, and fills the frame. There are as many arrays as the kernel takes. `admits`
-    /// decides where a result meets another array.
+    /// A frame to lay out.
     #[inline]
+    pub(crate) fn frame(&self) -> Frame {
+        Frame { values: self.template, data: [std::ptr::null_mut(); ARRAYS] }
+    }
+
+    /// Checks and binds the arrays, and fills the frame. There are as many arrays as the kernel takes.
     pub(crate) fn lay_out(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
-        numbers: Numbers<'_>,
         frame: &mut Frame,
-        admits: impl FnOnce() -> bool,
     ) -> Fit {
-        let values = &mut frame.values;
-        *values = self.template;
-        let mut leading: &[i64] = &[];
+        let Frame { values, data } = frame;
         for (array, view) in self.inputs.iter().zip(inputs) {
-            if !self.bind(array, &view.raw, inputs, values, &mut leading) {
+            let raw = &view.raw;
+            if !array.takes(raw) {
                 return Fit::No;
             }
-            frame.data[usize::from(array.place)] = view.raw.ptr;
+            let fits = match inputs.get(usize::from(array.like)) {
+                Some(like) => same(raw.shape(), like.raw.shape()),
+                None => self.bind_axes(array, raw.shape(), inputs, values),
+            };
+            if !fits {
+                return Fit::No;
+            }
+            data[usize::from(array.place)] = raw.ptr;
         }
-        for (array, view) in self.outputs.iter().zip(outputs) {
-            if !self.bind(array, &view.raw, inputs, values, &mut leading) {
+        let mut overlapping = false;
+        for (index, (array, view)) in self.outputs.iter().zip(outputs).enumerate() {
+            let raw = &view.raw;
+            if !array.takes(raw) {
                 return Fit::No;
             }
-            frame.data[usize::from(array.place)] = view.raw.ptr;
+            let fits = match inputs.get(usize::from(array.like)) {
+                Some(like) => same(raw.shape(), like.raw.shape()),
+                None => self.bind_result(array, raw.shape(), inputs, values),
+            };
+            if !fits {
+                return Fit::No;
+            }
+            data[usize::from(array.place)] = raw.ptr;
+            overlapping |= inputs.iter().any(|other| overlap(raw, &other.raw));
+            overlapping |= outputs[..index].iter().any(|other| overlap(raw, &other.raw));
         }
         for step in &self.steps {
             let (a, b) = (values[usize::from(step.a)], values[usize::from(step.b)]);
@@ -222,66 +250,62 @@ impl Quick {
         if self.counts.iter().any(|&place| values[usize::from(place)] < 0) {
             return Fit::No;
         }
-        if self.guard.is_some_and(|(place, most)| values[usize::from(place)] > most) {
-            return Fit::NextVariant;
+        match self.guard {
+            Some((place, most)) if values[usize::from(place)] > most => Fit::NextVariant,
+            Some(_) | None if overlapping => Fit::Overlapping,
+            Some(_) | None => Fit::Yes,
         }
-        if !self.lay_out_numbers(numbers, &mut frame.scalars) {
-            return Fit::No;
-        }
-        if meet(inputs, outputs) && !admits() { Fit::No } else { Fit::Yes }
     }
 
-    /// Checks one array and binds its dimensions.
-    #[inline]
-    fn bind<'a>(
+    /// As `bind_axes`, for a result that has not the axes of an input.
+    #[inline(never)]
+    fn bind_result(
         &self,
         array: &Array,
-        raw: &'a Raw,
+        shape: &[i64],
         inputs: &[TensorView<'_>],
         values: &mut [i64; VALUES],
-        leading: &mut &'a [i64],
     ) -> bool {
-        // Sizes of arrays that are not empty multiply without overflow.
-        if !raw.is_dense() || raw.dtype != array.dtype || raw.len == 0 {
-            return false;
-        }
-        match inputs.get(usize::from(array.like)) {
-            Some(like) => same(raw.shape(), like.raw.shape()),
-            None => self.bind_axes(array, raw.shape(), values, leading),
-        }
+        self.bind_axes(array, shape, inputs, values)
     }
 
+    /// Binds or checks the dimensions of an array.
     #[inline]
-    fn bind_axes<'a>(
+    fn bind_axes(
         &self,
         array: &Array,
-        shape: &'a [i64],
+        shape: &[i64],
+        inputs: &[TensorView<'_>],
         values: &mut [i64; VALUES],
-        leading: &mut &'a [i64],
     ) -> bool {
         let Some(count) = shape.len().checked_sub(usize::from(array.rank)) else { return false };
         let extra = match &array.leading {
             None if count != 0 => return false,
             None => 0,
             Some(own) => {
-                let Some(sizes) = shape.get(usize::from(own.at)..usize::from(own.at) + count) else {
-                    return false;
-                };
-                if own.first {
-                    let product = sizes.iter().fold(1, |product: i64, &size| product.wrapping_mul(size));
-                    if product >= DIM_LIMIT {
-                        return false;
+                let at = usize::from(own.at);
+                let Some(sizes) = shape.get(at..at + count) else { return false };
+                match own.first {
+                    None => {
+                        let product = sizes.iter().fold(1, |product: i64, &size| product.wrapping_mul(size));
+                        if product >= DIM_LIMIT {
+                            return false;
+                        }
+                        values[usize::from(own.place)] = product;
                     }
-                    values[usize::from(own.place)] = product;
-                    *leading = sizes;
-                } else if !same(sizes, leading) {
-                    return false;
+                    Some(Before { input, at, rank }) => {
+                        let shape = inputs[usize::from(input)].raw.shape();
+                        let same_count = shape.len() == count + usize::from(rank);
+                        if !same_count || !same(sizes, &shape[usize::from(at)..usize::from(at) + count]) {
+                            return false;
+                        }
+                    }
                 }
                 count
             }
         };
-        let axes = self.axes.get(usize::from(array.axes.start)..usize::from(array.axes.end));
-        axes.unwrap_or_default().iter().all(|axis| {
+        let axes = &self.axes[usize::from(array.axes.start)..usize::from(array.axes.end)];
+        axes.iter().all(|axis| {
             let at = usize::from(axis.at) + if axis.after { extra } else { 0 };
             let Some(&size) = shape.get(at) else { return false };
             match &axis.kind {
@@ -309,30 +333,30 @@ impl Quick {
         true
     }
 
-    /// Eight bytes per number, except where the defaults are taken as they are.
+    /// The numbers that the code takes, eight bytes each, where none is given.
     #[inline]
-    fn lay_out_numbers(&self, numbers: Numbers<'_>, scalars: &mut [u64; NUMBERS]) -> bool {
-        if numbers.are_defaults() {
-            return self.defaults.is_some();
-        }
-        self.numbers.iter().enumerate().all(|(index, number)| {
-            let value = numbers.get(index).or(number.default).and_then(|value| bits(number.dtype, value));
-            value.map(|value| scalars[usize::from(number.place)] = value).is_some()
-        })
+    pub(crate) fn defaults(&self) -> Option<&[u64]> {
+        self.defaults.as_deref()
     }
 
-    /// The arrays, sizes, strides and numbers that the code takes.
+    /// The numbers that the code takes, eight bytes each.
+    pub(crate) fn numbers(&self, numbers: Numbers<'_>) -> Option<[u64; NUMBERS]> {
+        let mut scalars = [0; NUMBERS];
+        for (index, number) in self.numbers.iter().enumerate() {
+            let value = numbers.get(index).or(number.default)?;
+            scalars[usize::from(number.place)] = bits(number.dtype, value)?;
+        }
+        Some(scalars)
+    }
+
+    /// The arguments of the code.
     #[inline]
-    pub(crate) fn args(&self, frame: &Frame, numbers: Numbers<'_>, shared: *mut u8) -> KernelArgs {
-        let scalars = match &self.defaults {
-            Some(defaults) if numbers.are_defaults() => defaults.as_ptr(),
-            Some(_) | None => frame.scalars.as_ptr(),
-        };
+    pub(crate) fn args(&self, frame: &Frame, scalars: &[u64], shared: *mut u8) -> KernelArgs {
         KernelArgs {
             data: frame.data.as_ptr(),
             sizes: frame.values.as_ptr(),
             strides: frame.values[usize::from(self.strides)..].as_ptr(),
-            scalars,
+            scalars: scalars.as_ptr(),
             shared,
         }
     }
@@ -347,6 +371,14 @@ impl Quick {
     /// The size of every dimension.
     pub(crate) fn sizes(&self, frame: &Frame) -> Sizes {
         self.dims.iter().map(|&place| frame.values[usize::from(place)]).collect()
+    }
+}
+
+impl Array {
+    /// Whether it may be this view: dense, of its type, and not empty, so that sizes multiply without overflow.
+    #[inline]
+    fn takes(&self, raw: &Raw) -> bool {
+        raw.is_dense() && raw.dtype == self.dtype && raw.bytes != 0
     }
 }
 
@@ -365,12 +397,6 @@ impl Phase {
 }
 
 impl Frame {
-    /// A frame to fill.
-    #[inline]
-    pub(crate) fn new() -> Frame {
-        Frame { values: [0; VALUES], data: [std::ptr::null_mut(); ARRAYS], scalars: [0; NUMBERS] }
-    }
-
     /// A value that was checked not to be negative.
     #[inline]
     fn count(&self, place: u8) -> usize {
@@ -399,19 +425,11 @@ fn same(a: &[i64], b: &[i64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
-/// Whether a result shares an address with another array. All are dense and not empty.
+/// Whether two arrays, dense and not empty, share an address.
 #[inline]
-fn meet(inputs: &[TensorView<'_>], outputs: &[TensorViewMut<'_>]) -> bool {
-    let mut meet = false;
-    for (index, output) in outputs.iter().enumerate() {
-        let (start, end) = output.raw.span();
-        let others = inputs.iter().map(|view| &view.raw);
-        for other in others.chain(outputs[..index].iter().map(|view| &view.raw)) {
-            let (other_start, other_end) = other.span();
-            meet |= start < other_end && other_start < end;
-        }
-    }
-    meet
+fn overlap(a: &Raw, b: &Raw) -> bool {
+    let (from, to) = (a.ptr as usize, b.ptr as usize);
+    (to.wrapping_sub(from) < a.bytes as usize) | (from.wrapping_sub(to) < b.bytes as usize)
 }
 
 /// Works out the short way.
@@ -488,7 +506,7 @@ impl<'p> Builder<'p> {
         let mut phases = Vec::new();
         for (phase, &function) in variant.phases.iter().zip(functions) {
             let (extent, scratch) = (count(&mut self, &phase.extent)?, count(&mut self, &phase.scratch)?);
-            phases.push(Phase { function, grain: phase.grain, extent, scratch });
+            phases.push(Phase { function, extent, scratch });
         }
         let mut scratch: Vec<u8> = phases.iter().map(|phase| phase.scratch).collect();
         scratch.sort_unstable();
@@ -499,9 +517,10 @@ impl<'p> Builder<'p> {
             None => None,
         };
         let mut bound: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
-        let mut arrays = Vec::new();
+        let mut arrays: Vec<Array> = Vec::new();
         for index in 0..plan.slots.len() {
-            arrays.push(self.array(index, flat, &mut bound)?);
+            let array = self.array(index, flat, &arrays, &mut bound)?;
+            arrays.push(array);
         }
         let outputs = arrays.split_off(plan.inputs);
         if bound.contains(&false) {
@@ -595,8 +614,14 @@ impl<'p> Builder<'p> {
         to
     }
 
-    /// An array; `bound` are the dimensions that are known before it, and then those after it.
-    fn array(&mut self, index: usize, flat: &VariantPlan, bound: &mut [bool]) -> Option<Array> {
+    /// An array; `before` are those before it, `bound` the dimensions that are known by them, and then by it too.
+    fn array(
+        &mut self,
+        index: usize,
+        flat: &VariantPlan,
+        before: &[Array],
+        bound: &mut [bool],
+    ) -> Option<Array> {
         let plan = self.plan;
         let slot = &plan.slots[index];
         // Arrays that the code does not take go to one place behind all others.
@@ -612,7 +637,8 @@ impl<'p> Builder<'p> {
             let at = u8::try_from(at).ok()?;
             let places = dims.iter().map(|&dim| self.dims[dim as usize]).collect::<Option<Vec<_>>>()?;
             if slot.leading == Some(u32::from(at)) {
-                let first = !std::mem::replace(&mut bound[dims[0] as usize], true);
+                let known = std::mem::replace(&mut bound[dims[0] as usize], true);
+                let first = if known { Some(leading_before(&before[..index.min(plan.inputs)])?) } else { None };
                 leading = Some(Leading { at, place: places[0], first });
                 continue;
             }
@@ -639,6 +665,14 @@ impl<'p> Builder<'p> {
         let like = like.map_or(NONE, |like| like as u8);
         Some(Array { dtype: slot.dtype, place: place as u8, like, rank, leading, axes })
     }
+}
+
+/// The first of these inputs that has the axes `..`.
+fn leading_before(inputs: &[Array]) -> Option<Before> {
+    inputs.iter().enumerate().find_map(|(input, array)| {
+        let at = array.leading.as_ref()?.at;
+        Some(Before { input: input as u8, at, rank: array.rank })
+    })
 }
 
 /// The number parameters; `None` where the code takes one twice.

@@ -214,8 +214,8 @@ impl<'a> TensorViewMut<'a> {
 pub(crate) struct Raw {
     /// The element at position zero.
     pub(crate) ptr: *mut u8,
-    /// How many elements.
-    pub(crate) len: u64,
+    /// Bytes of all elements.
+    pub(crate) bytes: u64,
     shape: [i64; MAX_AXES],
     rank: u8,
     pub(crate) dtype: DType,
@@ -238,14 +238,16 @@ enum Form {
 impl Raw {
     /// An array without axes: one element.
     const fn scalar(dtype: DType, ptr: *mut u8) -> Raw {
-        Raw { ptr, len: 1, shape: [0; MAX_AXES], rank: 0, dtype, form: Form::Dense }
+        let bytes = dtype.bytes() as u64;
+        Raw { ptr, bytes, shape: [0; MAX_AXES], rank: 0, dtype, form: Form::Dense }
     }
 
     #[inline]
     fn dense(dtype: DType, ptr: *mut u8, given: usize, shape: &[usize]) -> Raw {
         let mut raw = Raw::shaped(dtype, ptr, shape);
-        if raw.len != given as u64 && raw.fault().is_none() {
-            raw.form = Form::Faulty(ViewError::Length { given, needed: raw.len });
+        let size = dtype.bytes() as u64;
+        if raw.bytes != given as u64 * size && raw.fault().is_none() {
+            raw.form = Form::Faulty(ViewError::Length { given, needed: raw.bytes / size });
         }
         raw
     }
@@ -266,7 +268,7 @@ impl Raw {
             large |= size as u64 >= DIM_LIMIT as u64;
             product = product.saturating_mul(size as u64);
         }
-        raw.len = product;
+        raw.bytes = product.saturating_mul(dtype.bytes() as u64);
         if large || product >= LEN_LIMIT {
             raw.form = Form::Faulty(ViewError::TooLarge);
         }
@@ -290,7 +292,7 @@ impl Raw {
             dense &= raw.shape[axis] == 1 || own[axis] == inner;
             inner = inner.wrapping_mul(raw.shape[axis]);
         }
-        if dense || raw.len == 0 {
+        if dense || raw.bytes == 0 {
             return raw;
         }
         raw.form = Form::Strided(own);
@@ -302,7 +304,7 @@ impl Raw {
 
     /// With a fault if a position lies outside the `given` elements from the pointer on.
     fn within(mut self, given: usize) -> Raw {
-        if self.fault().is_none() && self.len > 0 {
+        if self.fault().is_none() && self.bytes > 0 {
             let inside = self.reach(1).is_some_and(|(low, high)| low == 0 && (high as u64) < given as u64);
             if !inside {
                 self.form = Form::Faulty(ViewError::OutOfBounds { given });
@@ -314,7 +316,7 @@ impl Raw {
     /// With a fault if the pointer is not a multiple of the element size.
     fn aligned(mut self) -> Raw {
         let aligned = (self.ptr as usize).is_multiple_of(self.dtype.bytes());
-        if self.fault().is_none() && self.len > 0 && !aligned {
+        if self.fault().is_none() && self.bytes > 0 && !aligned {
             self.form = Form::Faulty(ViewError::Misaligned);
         }
         self
@@ -380,10 +382,11 @@ impl Raw {
     /// The addresses it covers: first byte, and one past the last. Empty for an array without elements.
     #[inline]
     pub(crate) fn span(&self) -> (usize, usize) {
-        let (start, bytes) = (self.ptr as usize, self.dtype.bytes());
+        let start = self.ptr as usize;
         if self.is_dense() {
-            return (start, start + self.len as usize * bytes);
+            return (start, start + self.bytes as usize);
         }
+        let bytes = self.dtype.bytes();
         // A view where this overflows has a fault and never comes here.
         let (low, high) = self.reach(bytes as i64).unwrap_or((0, 0));
         (
@@ -510,9 +513,10 @@ impl Tensor {
 
 /// How many elements an array of this shape has, within the limits.
 fn element_count(shape: &[usize]) -> Result<usize, Error> {
+    // Of one byte each.
     let raw = Raw::shaped(DType::Bool, std::ptr::null_mut(), shape);
     match raw.fault() {
-        None => usize::try_from(raw.len).map_err(|_| Error::TooLarge { what: format!("{shape:?}") }),
+        None => usize::try_from(raw.bytes).map_err(|_| Error::TooLarge { what: format!("{shape:?}") }),
         Some(ViewError::TooManyAxes { axes }) => {
             Err(Error::View { name: format!("{shape:?}"), cause: ViewError::TooManyAxes { axes } })
         }
