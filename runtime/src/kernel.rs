@@ -188,7 +188,11 @@ impl Kernel {
         if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
             numbers = self.without_dim_params(numbers)?;
         }
-        self.run(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
+        let given = |index: usize| numbers.get(index).copied();
+        if self.run_quickly(0, inputs, outputs, numbers.is_empty(), &given, self.threads) {
+            return Ok(());
+        }
+        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
     }
 
     /// The shapes of the results for these array parameters (see [`Kernel::call`]).
@@ -222,7 +226,6 @@ impl Kernel {
     }
 
     /// The whole call, with the right number of arrays.
-    #[inline]
     pub(crate) fn run(
         &self,
         inputs: &[TensorView<'_>],
@@ -231,49 +234,67 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
-        if asked.is_nothing() && self.run_quickly(inputs, outputs, numbers, threads) {
+        let given = |index: usize| numbers.get(index);
+        let defaults = numbers.are_defaults();
+        if asked.is_nothing() && self.run_quickly(0, inputs, outputs, defaults, &given, threads) {
             return Ok(());
         }
         self.run_generally(inputs, outputs, numbers, asked, threads)
     }
 
-    /// Makes the call the short way, if there is one; otherwise does nothing and returns false.
-    #[inline]
+    /// Makes the call the short way, if there is one for this or a later variant; otherwise does nothing and returns
+    /// false. `given` are the numbers, `defaults` tells that there are none.
+    #[inline(always)]
     fn run_quickly(
         &self,
+        index: usize,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
-        numbers: Numbers<'_>,
+        defaults: bool,
+        given: &impl Fn(usize) -> Option<f64>,
         threads: usize,
     ) -> bool {
         let inner = &*self.inner;
-        for (index, quick) in inner.quick.iter().enumerate() {
-            let mut frame = quick.frame();
-            match quick.lay_out(inputs, outputs, &mut frame) {
-                Fit::Yes => {}
-                Fit::Overlapping => {
-                    let array = |slot: usize| array(inputs, outputs, slot);
-                    if inner.check_overlaps(&inner.plan.variants[index], &array).is_err() {
-                        return false;
-                    }
+        let Some(quick) = inner.quick.get(index) else { return false };
+        let mut frame = quick.frame();
+        match quick.lay_out(inputs, outputs, &mut frame) {
+            Fit::Yes => {}
+            Fit::Overlapping => {
+                let array = |slot: usize| array(inputs, outputs, slot);
+                if inner.check_overlaps(&inner.plan.variants[index], &array).is_err() {
+                    return false;
                 }
-                Fit::NextVariant => continue,
-                Fit::No => return false,
             }
-            let given;
-            let scalars = if numbers.are_defaults() {
-                quick.defaults()
-            } else {
-                given = quick.numbers(numbers);
-                given.as_ref().map(|given| &given[..])
-            };
-            let Some(scalars) = scalars else { return false };
-            // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results,
-            // writable until the end of this function; results share memory with nothing but what the variant
-            // allows.
-            return unsafe { inner.run_quick(quick, index, &frame, scalars, threads) };
+            Fit::NextVariant => {
+                return self.run_later_variant(index + 1, inputs, outputs, defaults, given, threads);
+            }
+            Fit::No => return false,
         }
-        false
+        let own;
+        let scalars = if defaults {
+            quick.defaults()
+        } else {
+            own = quick.numbers(given);
+            own.as_ref().map(|own| &own[..])
+        };
+        let Some(scalars) = scalars else { return false };
+        // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results, writable
+        // until the end of this function; results share memory with nothing but what the variant allows.
+        unsafe { inner.run_quick(quick, index, &frame, scalars, threads) }
+    }
+
+    /// As [`Kernel::run_quickly`].
+    #[cold]
+    fn run_later_variant(
+        &self,
+        index: usize,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        defaults: bool,
+        given: &impl Fn(usize) -> Option<f64>,
+        threads: usize,
+    ) -> bool {
+        self.run_quickly(index, inputs, outputs, defaults, given, threads)
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
@@ -581,7 +602,7 @@ impl Inner {
     /// # Safety
     /// The frame was laid out by this short way of this variant; its arrays may be read, those of results written, by
     /// this call alone; they overlap only as the variant allows.
-    #[inline]
+    #[inline(always)]
     unsafe fn run_quick(
         &self,
         quick: &Quick,
@@ -590,12 +611,12 @@ impl Inner {
         scalars: &[u64],
         threads: usize,
     ) -> bool {
-        let (shared, scratch) = quick.memory(frame);
         let mut little = Little::new();
-        let Some((shared, scratch)) = little.split(shared, scratch).filter(|_| threads == 1) else {
+        let Some(start) = quick.little(frame).filter(|_| threads == 1) else {
             // SAFETY: passed on.
             return unsafe { self.run_quick_with_more(quick, index, frame, scalars, threads) };
         };
+        let (shared, scratch) = little.parts(start);
         let args = quick.args(frame, scalars, shared);
         let _env = FpEnv::enter();
         for phase in &quick.phases {

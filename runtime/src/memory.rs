@@ -133,15 +133,21 @@ impl Little {
         Little(MaybeUninit::uninit())
     }
 
-    /// Two parts with so many bytes, if there is room for them.
+    /// Where the second of two parts with so many bytes starts, if there is room for both.
     #[inline]
-    pub(crate) fn split(&mut self, first: usize, second: usize) -> Option<(*mut u8, *mut u8)> {
+    pub(crate) fn start(first: usize, second: usize) -> Option<usize> {
         if first > LITTLE_BYTES || second > LITTLE_BYTES {
             return None;
         }
         let start = first.next_multiple_of(ALIGN);
+        (start + second <= LITTLE_BYTES).then_some(start)
+    }
+
+    /// Both parts.
+    #[inline]
+    pub(crate) fn parts(&mut self, start: usize) -> (*mut u8, *mut u8) {
         let ptr: *mut u8 = self.0.as_mut_ptr().cast();
-        (start + second <= LITTLE_BYTES).then(|| (ptr, ptr.wrapping_add(start)))
+        (ptr, ptr.wrapping_add(start))
     }
 }
 
@@ -151,13 +157,14 @@ mod tests {
 
     #[test]
     fn little_memory_is_aligned_and_apart() {
+        let start = Little::start(65, LITTLE_BYTES - 128);
+        assert_eq!(start, Some(128));
         let mut little = Little::new();
-        let (first, second) = little.split(65, LITTLE_BYTES - 128).unwrap();
+        let (first, second) = little.parts(128);
         assert_eq!((first as usize % ALIGN, second as usize - first as usize), (0, 128));
-        let (first, second) = little.split(0, LITTLE_BYTES).unwrap();
-        assert_eq!(first, second);
-        assert!(little.split(1, LITTLE_BYTES - 63).is_none());
-        assert!(little.split(usize::MAX, 0).is_none() && little.split(0, usize::MAX).is_none());
+        assert_eq!(Little::start(0, LITTLE_BYTES), Some(0));
+        assert_eq!(Little::start(1, LITTLE_BYTES - 63), None);
+        assert_eq!(Little::start(usize::MAX, 0).or(Little::start(0, usize::MAX)), None);
     }
 
     #[test]

@@ -10,14 +10,16 @@
 //! whatever else is needed to compute them. Constants are put there once, in the template of all calls.
 
 use crate::abi::{DType, KernelArgs, PhaseFn, SizeExpr, Variant};
-use crate::kernel::{Numbers, bits};
-use crate::plan::{Plan, Slot, UNKNOWN, VariantPlan};
+use crate::kernel::bits;
+use crate::memory::Little;
+use crate::plan::{Plan, Slot, UNKNOWN, TensorPlan, VariantPlan};
 use crate::shape::Sizes;
-use crate::tensor::{DIM_LIMIT, Raw, TensorView, TensorViewMut};
-use std::ops::Range;
+use crate::tensor::{DIM_LIMIT, MAX_AXES, Raw, TensorView, TensorViewMut};
 
-/// How many numbers a call may need.
-const VALUES: usize = 24;
+/// How many values a call may need.
+const VALUES: usize = 32;
+/// How many of them are copied in one go.
+const FEW_VALUES: usize = 16;
 /// How many arrays the code may take.
 const ARRAYS: usize = 8;
 /// How many numbers the code may take, and one place for all that it does not.
@@ -28,34 +30,34 @@ const NONE: u8 = u8::MAX;
 /// The short way to call one variant of a kernel.
 #[derive(Debug)]
 pub(crate) struct Quick {
-    /// What [`Frame::values`] starts as.
-    template: [i64; VALUES],
     /// The array parameters.
     inputs: Box<[Array]>,
-    /// The results.
-    outputs: Box<[Array]>,
-    /// The axes of all arrays, without `..`.
-    axes: Box<[Axis]>,
-    /// Places of dimensions that share an axis; [`Parts::known`] are ranges of this.
-    shared_axes: Box<[u8]>,
-    /// What is computed once the dimensions are bound, in order.
-    steps: Box<[Step]>,
-    /// Places of what may not be negative.
-    counts: Box<[u8]>,
-    /// The variant is for calls where the value at this place is at most this number.
-    guard: Option<(u8, i64)>,
+    /// The first result.
+    result: Array,
+    /// The other ones.
+    more_results: Box<[Array]>,
+    /// Values that are there twice, copied once the dimensions are bound: from, to.
+    copies: Box<[(u8, u8)]>,
+    /// What is computed and tested after that, if anything is.
+    computation: Option<Computation>,
     /// Where the strides start.
     strides: u8,
-    /// Number parameters, in order.
-    numbers: Box<[Number]>,
-    /// The numbers that the code takes where none is given, if all have a default.
-    defaults: Option<Box<[u64]>>,
+    /// Whether there are more than [`FEW_VALUES`].
+    many_values: bool,
     /// Place of the bytes of shared memory.
     shared: u8,
     /// Places of the bytes of scratch memory, each once.
     scratch: Box<[u8]>,
+    /// Where scratch memory starts in [`Little`], if the sizes of all memory are constant and it has room for them.
+    little: Option<usize>,
+    /// The numbers that the code takes where none is given, if all have a default.
+    defaults: Option<Box<[u64]>>,
+    /// Number parameters, in order.
+    numbers: Box<[Number]>,
     /// The phases.
     pub(crate) phases: Box<[Phase]>,
+    /// What [`Frame::values`] starts as.
+    template: [i64; VALUES],
     /// Place of each dimension.
     dims: Box<[u8]>,
 }
@@ -70,9 +72,12 @@ struct Array {
     like: u8,
     /// How many axes it has besides `..`.
     rank: u8,
+    /// Its axes `..`.
     leading: Option<Leading>,
-    /// Its part of [`Quick::axes`].
-    axes: Range<u8>,
+    /// The axes that are one dimension.
+    axes: Box<[Axis]>,
+    /// The axes that are several.
+    shared_axes: Box<[SharedAxis]>,
 }
 
 /// The axes `..` of an array.
@@ -83,7 +88,7 @@ struct Leading {
     /// The place of their product.
     place: u8,
     /// Where they were bound, unless they are here.
-    first: Option<Before>,
+    before: Option<Before>,
 }
 
 /// The axes `..` of an input before.
@@ -96,34 +101,44 @@ struct Before {
     rank: u8,
 }
 
-/// An axis that is not `..`.
+/// Where an axis is in the caller's shape.
+#[derive(Clone, Copy, Debug)]
+struct Index {
+    /// Its index if there were no leading axes.
+    at: u8,
+    /// Whether it comes after them.
+    after: bool,
+}
+
+/// An axis that is one dimension.
 #[derive(Debug)]
 struct Axis {
-    /// Its index in an array without leading axes.
-    at: u8,
-    /// Whether it comes after `..`.
-    after: bool,
-    kind: AxisKind,
+    index: Index,
+    /// Place of the dimension.
+    place: u8,
+    /// Whether the dimension is known, so that this is a second size of it.
+    known: bool,
 }
 
-/// What an axis says of the dimensions.
+/// An axis that is several dimensions.
 #[derive(Debug)]
-enum AxisKind {
-    /// The size of the dimension at this place, which no axis before it tells.
-    Bind(u8),
-    /// A dimension that is known.
-    Check(u8),
-    /// Several dimensions, all but at most one of them known.
-    Parts(Parts),
-}
-
-/// Dimensions that share an axis.
-#[derive(Debug)]
-struct Parts {
-    /// Those that are known: a range of [`Quick::shared_axes`].
-    known: Range<u8>,
-    /// The place of the one that is not, or [`NONE`].
+struct SharedAxis {
+    index: Index,
+    /// Places of those that are known.
+    known: Box<[u8]>,
+    /// Place of the one that is not, or [`NONE`].
     missing: u8,
+}
+
+/// What is not just there or copied.
+#[derive(Debug)]
+struct Computation {
+    /// In order.
+    steps: Box<[Step]>,
+    /// Places of what may not be negative.
+    counts: Box<[u8]>,
+    /// The variant is for calls where the value at this place is at most this number.
+    guard: Option<(u8, i64)>,
 }
 
 /// `values[to] = op(values[a], values[b])`.
@@ -138,8 +153,6 @@ struct Step {
 /// As in [`SizeExpr`].
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    /// The first operand.
-    Copy,
     Add,
     Sub,
     Mul,
@@ -200,137 +213,68 @@ impl Quick {
     /// A frame to lay out.
     #[inline]
     pub(crate) fn frame(&self) -> Frame {
-        Frame { values: self.template, data: [std::ptr::null_mut(); ARRAYS] }
+        let mut values = [0; VALUES];
+        values[..FEW_VALUES].copy_from_slice(&self.template[..FEW_VALUES]);
+        if self.many_values {
+            values = self.template;
+        }
+        Frame { values, data: [std::ptr::null_mut(); ARRAYS] }
     }
 
     /// Checks and binds the arrays, and fills the frame. There are as many arrays as the kernel takes.
+    #[inline(always)]
     pub(crate) fn lay_out(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
         frame: &mut Frame,
     ) -> Fit {
-        let Frame { values, data } = frame;
-        for (array, view) in self.inputs.iter().zip(inputs) {
-            let raw = &view.raw;
-            if !array.takes(raw) {
-                return Fit::No;
-            }
-            let fits = match inputs.get(usize::from(array.like)) {
-                Some(like) => same(raw.shape(), like.raw.shape()),
-                None => self.bind_axes(array, raw.shape(), inputs, values),
-            };
-            if !fits {
-                return Fit::No;
-            }
-            data[usize::from(array.place)] = raw.ptr;
-        }
+        let Some((result, more_results)) = outputs.split_first() else { return Fit::No };
         let mut overlapping = false;
-        for (index, (array, view)) in self.outputs.iter().zip(outputs).enumerate() {
-            let raw = &view.raw;
-            if !array.takes(raw) {
+        for (array, view) in self.inputs.iter().zip(inputs) {
+            if !array.bind(&view.raw, inputs, frame) {
                 return Fit::No;
             }
-            let fits = match inputs.get(usize::from(array.like)) {
-                Some(like) => same(raw.shape(), like.raw.shape()),
-                None => self.bind_result(array, raw.shape(), inputs, values),
-            };
-            if !fits {
-                return Fit::No;
-            }
-            data[usize::from(array.place)] = raw.ptr;
-            overlapping |= inputs.iter().any(|other| overlap(raw, &other.raw));
-            overlapping |= outputs[..index].iter().any(|other| overlap(raw, &other.raw));
+            overlapping |= overlap(&view.raw, &result.raw);
         }
-        for step in &self.steps {
-            let (a, b) = (values[usize::from(step.a)], values[usize::from(step.b)]);
-            let Some(value) = step.op.apply(a, b) else { return Fit::No };
-            values[usize::from(step.to)] = value;
-        }
-        if self.counts.iter().any(|&place| values[usize::from(place)] < 0) {
+        if !self.result.bind(&result.raw, inputs, frame) {
             return Fit::No;
         }
-        match self.guard {
-            Some((place, most)) if values[usize::from(place)] > most => Fit::NextVariant,
-            Some(_) | None if overlapping => Fit::Overlapping,
-            Some(_) | None => Fit::Yes,
-        }
-    }
-
-    /// As `bind_axes`, for a result that has not the axes of an input.
-    #[inline(never)]
-    fn bind_result(
-        &self,
-        array: &Array,
-        shape: &[i64],
-        inputs: &[TensorView<'_>],
-        values: &mut [i64; VALUES],
-    ) -> bool {
-        self.bind_axes(array, shape, inputs, values)
-    }
-
-    /// Binds or checks the dimensions of an array.
-    #[inline]
-    fn bind_axes(
-        &self,
-        array: &Array,
-        shape: &[i64],
-        inputs: &[TensorView<'_>],
-        values: &mut [i64; VALUES],
-    ) -> bool {
-        let Some(count) = shape.len().checked_sub(usize::from(array.rank)) else { return false };
-        let extra = match &array.leading {
-            None if count != 0 => return false,
-            None => 0,
-            Some(own) => {
-                let at = usize::from(own.at);
-                let Some(sizes) = shape.get(at..at + count) else { return false };
-                match own.first {
-                    None => {
-                        let product = sizes.iter().fold(1, |product: i64, &size| product.wrapping_mul(size));
-                        if product >= DIM_LIMIT {
-                            return false;
-                        }
-                        values[usize::from(own.place)] = product;
-                    }
-                    Some(Before { input, at, rank }) => {
-                        let shape = inputs[usize::from(input)].raw.shape();
-                        let same_count = shape.len() == count + usize::from(rank);
-                        if !same_count || !same(sizes, &shape[usize::from(at)..usize::from(at) + count]) {
-                            return false;
-                        }
-                    }
-                }
-                count
+        if !more_results.is_empty() {
+            match self.lay_out_more(inputs, outputs, frame) {
+                Some(more) => overlapping |= more,
+                None => return Fit::No,
             }
-        };
-        let axes = &self.axes[usize::from(array.axes.start)..usize::from(array.axes.end)];
-        axes.iter().all(|axis| {
-            let at = usize::from(axis.at) + if axis.after { extra } else { 0 };
-            let Some(&size) = shape.get(at) else { return false };
-            match &axis.kind {
-                AxisKind::Bind(place) => {
-                    values[usize::from(*place)] = size;
-                    true
-                }
-                AxisKind::Check(place) => values[usize::from(*place)] == size,
-                AxisKind::Parts(parts) => self.bind_parts(parts, size, values),
-            }
-        })
+        }
+        for &(from, to) in &self.copies {
+            frame.values[value(to)] = frame.values[value(from)];
+        }
+        match &self.computation {
+            Some(computation) => match computation.run(&mut frame.values) {
+                Fit::Yes if overlapping => Fit::Overlapping,
+                fit => fit,
+            },
+            None if overlapping => Fit::Overlapping,
+            None => Fit::Yes,
+        }
     }
 
-    fn bind_parts(&self, parts: &Parts, size: i64, values: &mut [i64; VALUES]) -> bool {
-        let mut known = self.shared_axes[usize::from(parts.known.start)..usize::from(parts.known.end)].iter();
-        let product = known.try_fold(1i64, |product, &place| product.checked_mul(values[usize::from(place)]));
-        let Some(product) = product else { return false };
-        if parts.missing == NONE {
-            return product == size;
+    /// The results after the first; whether one overlaps another array, or `None` if they don't fit.
+    fn lay_out_more(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        frame: &mut Frame,
+    ) -> Option<bool> {
+        let mut overlapping = false;
+        for (index, (array, view)) in self.more_results.iter().zip(&outputs[1..]).enumerate() {
+            if !array.bind(&view.raw, inputs, frame) {
+                return None;
+            }
+            overlapping |= inputs.iter().any(|other| overlap(&view.raw, &other.raw));
+            overlapping |= outputs[..=index].iter().any(|other| overlap(&view.raw, &other.raw));
         }
-        if product <= 0 || size % product != 0 {
-            return false;
-        }
-        values[usize::from(parts.missing)] = size / product;
-        true
+        Some(overlapping)
     }
 
     /// The numbers that the code takes, eight bytes each, where none is given.
@@ -340,11 +284,10 @@ impl Quick {
     }
 
     /// The numbers that the code takes, eight bytes each.
-    pub(crate) fn numbers(&self, numbers: Numbers<'_>) -> Option<[u64; NUMBERS]> {
+    pub(crate) fn numbers(&self, given: &impl Fn(usize) -> Option<f64>) -> Option<[u64; NUMBERS]> {
         let mut scalars = [0; NUMBERS];
         for (index, number) in self.numbers.iter().enumerate() {
-            let value = numbers.get(index).or(number.default)?;
-            scalars[usize::from(number.place)] = bits(number.dtype, value)?;
+            scalars[usize::from(number.place)] = bits(number.dtype, given(index).or(number.default)?)?;
         }
         Some(scalars)
     }
@@ -355,30 +298,123 @@ impl Quick {
         KernelArgs {
             data: frame.data.as_ptr(),
             sizes: frame.values.as_ptr(),
-            strides: frame.values[usize::from(self.strides)..].as_ptr(),
+            strides: frame.values[value(self.strides)..].as_ptr(),
             scalars: scalars.as_ptr(),
             shared,
         }
     }
 
     /// The bytes of shared memory, and the most scratch memory that a phase needs.
-    #[inline]
     pub(crate) fn memory(&self, frame: &Frame) -> (usize, usize) {
         let scratch = self.scratch.iter().map(|&place| frame.count(place)).max();
         (frame.count(self.shared), scratch.unwrap_or(0))
     }
 
+    /// Where scratch memory starts in [`Little`], if it has room for all memory.
+    #[inline]
+    pub(crate) fn little(&self, frame: &Frame) -> Option<usize> {
+        self.little.or_else(|| {
+            let (shared, scratch) = self.memory(frame);
+            Little::start(shared, scratch)
+        })
+    }
+
     /// The size of every dimension.
     pub(crate) fn sizes(&self, frame: &Frame) -> Sizes {
-        self.dims.iter().map(|&place| frame.values[usize::from(place)]).collect()
+        self.dims.iter().map(|&place| frame.values[value(place)]).collect()
     }
 }
 
 impl Array {
-    /// Whether it may be this view: dense, of its type, and not empty, so that sizes multiply without overflow.
+    /// Checks the array and binds its dimensions, or checks them.
+    #[inline(always)]
+    fn bind(&self, raw: &Raw, inputs: &[TensorView<'_>], frame: &mut Frame) -> bool {
+        // The sizes of an array that is not empty multiply without overflow.
+        if !raw.is_dense() || raw.dtype != self.dtype || raw.bytes == 0 {
+            return false;
+        }
+        frame.data[usize::from(self.place) % ARRAYS] = raw.ptr;
+        match inputs.get(usize::from(self.like)) {
+            Some(like) => raw.same_shape(&like.raw),
+            None => self.bind_axes(raw, inputs, &mut frame.values),
+        }
+    }
+
+    #[inline(never)]
+    fn bind_axes(&self, raw: &Raw, inputs: &[TensorView<'_>], values: &mut [i64; VALUES]) -> bool {
+        let Some(count) = raw.rank().checked_sub(usize::from(self.rank)) else { return false };
+        match &self.leading {
+            None if count > 0 => return false,
+            None => {}
+            Some(leading) => {
+                let sizes = (0..count).map(|index| raw.size(usize::from(leading.at) + index));
+                if let Some(before) = leading.before {
+                    let raw = &inputs[usize::from(before.input)].raw;
+                    let others = (0..count).map(|index| raw.size(usize::from(before.at) + index));
+                    if raw.rank() != usize::from(before.rank) + count || !sizes.eq(others) {
+                        return false;
+                    }
+                } else {
+                    let product = sizes.fold(1, |product: i64, size| product.wrapping_mul(size));
+                    if product >= DIM_LIMIT {
+                        return false;
+                    }
+                    values[value(leading.place)] = product;
+                }
+            }
+        }
+        let mut differ = 0;
+        for axis in &self.axes {
+            let size = axis.index.size(raw, count);
+            let known = &mut values[value(axis.place)];
+            differ |= if axis.known { *known ^ size } else { 0 };
+            *known = size;
+        }
+        differ == 0 && self.shared_axes.iter().all(|axis| axis.bind(axis.index.size(raw, count), values))
+    }
+}
+
+impl Index {
+    /// The size of the axis in an array with so many leading axes.
     #[inline]
-    fn takes(&self, raw: &Raw) -> bool {
-        raw.is_dense() && raw.dtype == self.dtype && raw.bytes != 0
+    fn size(self, raw: &Raw, leading: usize) -> i64 {
+        raw.size(usize::from(self.at) + if self.after { leading } else { 0 })
+    }
+}
+
+impl SharedAxis {
+    /// Binds the dimension that is missing, or checks the size.
+    fn bind(&self, size: i64, values: &mut [i64; VALUES]) -> bool {
+        let mut known = self.known.iter();
+        let product = known.try_fold(1i64, |product, &place| product.checked_mul(values[value(place)]));
+        let Some(product) = product else { return false };
+        if self.missing == NONE {
+            return product == size;
+        }
+        if product <= 0 || size % product != 0 {
+            return false;
+        }
+        values[value(self.missing)] = size / product;
+        true
+    }
+}
+
+impl Computation {
+    /// Computes the values that are left, and tests them.
+    fn run(&self, values: &mut [i64; VALUES]) -> Fit {
+        for step in &self.steps {
+            let Some(result) = step.op.apply(values[value(step.a)], values[value(step.b)]) else {
+                return Fit::No;
+            };
+            values[value(step.to)] = result;
+        }
+        if self.counts.iter().any(|&place| values[value(place)] < 0) {
+            return Fit::No;
+        }
+        match self.guard {
+            Some((place, most)) if values[value(place)] > most => Fit::NextVariant,
+            Some(_) | None => Fit::Yes,
+        }
     }
 }
 
@@ -386,7 +422,7 @@ impl Phase {
     /// Units of parallel work.
     #[inline]
     pub(crate) fn extent(&self, frame: &Frame) -> i64 {
-        frame.values[usize::from(self.extent)]
+        frame.values[value(self.extent)]
     }
 
     /// Bytes of scratch memory of a thread.
@@ -400,7 +436,7 @@ impl Frame {
     /// A value that was checked not to be negative.
     #[inline]
     fn count(&self, place: u8) -> usize {
-        self.values[usize::from(place)] as usize
+        self.values[value(place)] as usize
     }
 }
 
@@ -409,7 +445,6 @@ impl Op {
     #[inline]
     fn apply(self, a: i64, b: i64) -> Option<i64> {
         match self {
-            Op::Copy => Some(a),
             Op::Add => a.checked_add(b),
             Op::Sub => a.checked_sub(b),
             Op::Mul => a.checked_mul(b),
@@ -419,10 +454,11 @@ impl Op {
     }
 }
 
-/// Whether two shapes are the same. They are short, so this is faster than comparing memory.
+/// The index of a value. All places are below [`VALUES`]; this says so in a form that needs no test.
 #[inline]
-fn same(a: &[i64], b: &[i64]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+fn value(place: u8) -> usize {
+    debug_assert!(usize::from(place) < VALUES);
+    usize::from(place) % VALUES
 }
 
 /// Whether two arrays, dense and not empty, share an address.
@@ -437,13 +473,12 @@ struct Builder<'p> {
     plan: &'p Plan,
     /// The value at each place, where it is a constant.
     values: Vec<Option<i64>>,
-    /// The sizes that have a place and are known there.
-    known: Vec<(SizeExpr, u8)>,
+    /// The other sizes that have a place.
+    computed: Vec<(SizeExpr, u8)>,
     /// Place of each dimension.
     dims: Vec<Option<u8>>,
+    copies: Vec<(u8, u8)>,
     steps: Vec<Step>,
-    axes: Vec<Axis>,
-    shared_axes: Vec<u8>,
 }
 
 impl<'p> Builder<'p> {
@@ -451,176 +486,161 @@ impl<'p> Builder<'p> {
         Builder {
             plan,
             values: Vec::new(),
-            known: Vec::new(),
+            computed: Vec::new(),
             dims: vec![None; plan.fixed.len()],
+            copies: Vec::new(),
             steps: Vec::new(),
-            axes: Vec::new(),
-            shared_axes: Vec::new(),
         }
     }
 
-    /// `None` where a call needs more than the arrays hold, or binds dimensions in a way that there are no means for
-    /// here.
+    /// `None` where a call needs more room than there is, or binds dimensions in a way that there are no means for.
     fn build(mut self, variant: &Variant, flat: &VariantPlan, functions: &[PhaseFn]) -> Option<Quick> {
         let plan = self.plan;
         if !plan.computed.is_empty() || flat.tensors.len() > ARRAYS || flat.numbers.len() >= NUMBERS {
             return None;
         }
-        // First the places that the code looks at, then what they are computed from.
-        let strides = flat.tensors.iter().flat_map(|tensor| {
-            let groups = tensor.groups.iter().rev().scan(SizeExpr::Const(1), |inner, group| {
-                let stride = inner.clone();
-                for &dim in &tensor.dims[group.start as usize..group.end as usize] {
-                    let size = SizeExpr::Dim(dim);
-                    *inner = match std::mem::replace(inner, SizeExpr::Const(1)) {
-                        SizeExpr::Const(1) => size,
-                        inner => SizeExpr::Mul(Box::new(inner), Box::new(size)),
-                    };
-                }
-                Some(stride)
-            });
-            groups.collect::<Vec<_>>().into_iter().rev()
-        });
-        let wanted: Vec<SizeExpr> = variant.sizes.iter().cloned().chain(strides).collect();
-        self.values = vec![None; wanted.len()];
-        for (place, size) in wanted.iter().enumerate() {
-            if let SizeExpr::Dim(dim) = size {
-                self.dims[*dim as usize].get_or_insert(u8::try_from(place).ok()?);
-            }
-        }
-        for dim in 0..plan.fixed.len() {
-            self.place_of_dim(dim)?;
-        }
-        for (place, size) in wanted.iter().enumerate() {
-            self.compute(size, Some(place as u8))?;
-        }
+        self.place_what_the_code_takes(variant, flat)?;
         let mut counts = Vec::new();
-        let mut count = |builder: &mut Self, size: &SizeExpr| {
-            let place = builder.compute(size, None)?;
-            if !matches!(size, SizeExpr::Dim(_) | SizeExpr::Const(0..)) && !counts.contains(&place) {
-                counts.push(place);
-            }
-            Some(place)
-        };
-        let shared = count(&mut self, &variant.shared)?;
+        let shared = self.count(&variant.shared, &mut counts)?;
         let mut phases = Vec::new();
         for (phase, &function) in variant.phases.iter().zip(functions) {
-            let (extent, scratch) = (count(&mut self, &phase.extent)?, count(&mut self, &phase.scratch)?);
+            let extent = self.count(&phase.extent, &mut counts)?;
+            let scratch = self.count(&phase.scratch, &mut counts)?;
             phases.push(Phase { function, extent, scratch });
         }
+        let guard = match &variant.guard {
+            Some((size, most)) => Some((self.compute(size)?, *most)),
+            None => None,
+        };
+        let mut known: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
+        let mut arrays: Vec<Array> = Vec::new();
+        for index in 0..plan.slots.len() {
+            let array = self.array(index, flat, &arrays, &mut known)?;
+            arrays.push(array);
+        }
+        let more_results = arrays.split_off((plan.inputs + 1).min(arrays.len()));
+        let result = arrays.pop().filter(|_| plan.slots.len() > plan.inputs && !known.contains(&false))?;
         let mut scratch: Vec<u8> = phases.iter().map(|phase| phase.scratch).collect();
         scratch.sort_unstable();
         scratch.dedup();
-        scratch.retain(|&place| self.values[usize::from(place)] != Some(0));
-        let guard = match &variant.guard {
-            Some((size, most)) => Some((self.compute(size, None)?, *most)),
-            None => None,
-        };
-        let mut bound: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
-        let mut arrays: Vec<Array> = Vec::new();
-        for index in 0..plan.slots.len() {
-            let array = self.array(index, flat, &arrays, &mut bound)?;
-            arrays.push(array);
-        }
-        let outputs = arrays.split_off(plan.inputs);
-        if bound.contains(&false) {
-            return None;
-        }
+        let constant = |place: u8| usize::try_from(self.values[usize::from(place)]?).ok();
+        let most = scratch.iter().try_fold(0, |most, &place| Some(constant(place)?.max(most)));
+        let little = constant(shared).zip(most).and_then(|(shared, scratch)| Little::start(shared, scratch));
         let mut template = [0; VALUES];
-        template.get_mut(..self.values.len())?;
         for (to, value) in template.iter_mut().zip(&self.values) {
             *to = value.unwrap_or(0);
         }
+        let nothing = self.steps.is_empty() && counts.is_empty() && guard.is_none();
+        let computation = Computation { steps: self.steps.into(), counts: counts.into(), guard };
         Some(Quick {
-            template,
             inputs: arrays.into(),
-            outputs: outputs.into(),
-            axes: self.axes.into(),
-            shared_axes: self.shared_axes.into(),
-            steps: self.steps.into(),
-            counts: counts.into(),
-            guard,
+            result,
+            more_results: more_results.into(),
+            copies: self.copies.into(),
+            computation: if nothing { None } else { Some(computation) },
             strides: variant.sizes.len() as u8,
-            numbers: numbers(plan, flat)?,
-            defaults: defaults(plan, flat),
+            many_values: self.values.len() > FEW_VALUES,
             shared,
             scratch: scratch.into(),
+            little,
+            defaults: defaults(plan, flat),
+            numbers: numbers(plan, flat)?,
             phases: phases.into(),
+            template,
             dims: self.dims.into_iter().collect::<Option<_>>()?,
         })
     }
 
-    /// A new place.
-    fn add(&mut self, value: Option<i64>) -> Option<u8> {
-        let place = u8::try_from(self.values.len()).ok().filter(|&place| usize::from(place) < VALUES)?;
-        self.values.push(value);
-        Some(place)
-    }
-
-    /// The place of a dimension. All dimensions are known before anything is computed.
-    fn place_of_dim(&mut self, dim: usize) -> Option<u8> {
-        let place = match self.dims[dim] {
-            Some(place) => place,
-            None => self.add(None)?,
-        };
-        let fixed = self.plan.fixed[dim];
-        if fixed != UNKNOWN {
-            self.values[usize::from(place)] = Some(fixed);
-        }
-        self.dims[dim] = Some(place);
-        self.known.push((SizeExpr::Dim(dim as u32), place));
-        Some(place)
-    }
-
-    /// Has a size computed, at the place `to` or wherever it is found.
-    fn compute(&mut self, size: &SizeExpr, to: Option<u8>) -> Option<u8> {
-        let found = self.known.iter().find(|(known, _)| known == size).map(|(_, place)| *place);
-        match (found, to) {
-            (Some(found), None) => return Some(found),
-            (Some(found), Some(to)) if found == to => return Some(to),
-            (Some(found), Some(to)) => match self.values[usize::from(found)] {
-                Some(value) => self.values[usize::from(to)] = Some(value),
-                None => self.steps.push(Step { op: Op::Copy, a: found, b: found, to }),
-            },
-            (None, _) => {
-                let (op, a, b) = match size {
-                    SizeExpr::Const(value) => {
-                        let to = match to {
-                            Some(to) => to,
-                            None => self.add(None)?,
-                        };
-                        self.values[usize::from(to)] = Some(*value);
-                        self.known.push((size.clone(), to));
-                        return Some(to);
-                    }
-                    // All that there are were found.
-                    SizeExpr::Dim(_) => return None,
-                    SizeExpr::Add(a, b) => (Op::Add, a, b),
-                    SizeExpr::Sub(a, b) => (Op::Sub, a, b),
-                    SizeExpr::Mul(a, b) => (Op::Mul, a, b),
-                    SizeExpr::Div(a, b) => (Op::Div, a, b),
-                    SizeExpr::CeilDiv(a, b) => (Op::CeilDiv, a, b),
-                };
-                let (a, b) = (self.compute(a, None)?, self.compute(b, None)?);
-                let to = match to {
-                    Some(to) => to,
-                    None => self.add(None)?,
-                };
-                self.steps.push(Step { op, a, b, to });
-                self.known.push((size.clone(), to));
-                return Some(to);
+    /// Gives the sizes and strides that the code takes the first places, and all dimensions one.
+    fn place_what_the_code_takes(&mut self, variant: &Variant, flat: &VariantPlan) -> Option<()> {
+        let strides = flat.tensors.iter().flat_map(strides_of);
+        let taken: Vec<SizeExpr> = variant.sizes.iter().cloned().chain(strides).collect();
+        for size in &taken {
+            let place = self.add(None)?;
+            if let SizeExpr::Dim(dim) = size {
+                self.dims[*dim as usize].get_or_insert(place);
             }
         }
-        to
+        for dim in 0..self.dims.len() {
+            let place = match self.dims[dim] {
+                Some(place) => place,
+                None => self.add(None)?,
+            };
+            let fixed = Some(self.plan.fixed[dim]).filter(|&fixed| fixed != UNKNOWN);
+            self.values[usize::from(place)] = fixed;
+            self.dims[dim] = Some(place);
+        }
+        for (place, size) in taken.iter().enumerate() {
+            self.compute_to(size, place as u8)?;
+        }
+        Some(())
     }
 
-    /// An array; `before` are those before it, `bound` the dimensions that are known by them, and then by it too.
+    /// A new place.
+    fn add(&mut self, value: Option<i64>) -> Option<u8> {
+        let place = self.values.len();
+        self.values.push(value);
+        (place < VALUES).then_some(place as u8)
+    }
+
+    /// The place of a size. If it is computed, it is computed once.
+    fn compute(&mut self, size: &SizeExpr) -> Option<u8> {
+        if let SizeExpr::Dim(dim) = size {
+            return self.dims[*dim as usize];
+        }
+        if let Some((_, place)) = self.computed.iter().find(|(computed, _)| computed == size) {
+            return Some(*place);
+        }
+        let place = self.add(None)?;
+        self.compute_to(size, place)?;
+        Some(place)
+    }
+
+    /// Has a size at this place.
+    fn compute_to(&mut self, size: &SizeExpr, to: u8) -> Option<()> {
+        let (op, a, b) = match size {
+            SizeExpr::Const(value) => {
+                self.values[usize::from(to)] = Some(*value);
+                self.computed.push((size.clone(), to));
+                return Some(());
+            }
+            SizeExpr::Dim(dim) => {
+                let from = self.dims[*dim as usize]?;
+                match self.values[usize::from(from)] {
+                    Some(fixed) => self.values[usize::from(to)] = Some(fixed),
+                    None if from == to => {}
+                    None => self.copies.push((from, to)),
+                }
+                return Some(());
+            }
+            SizeExpr::Add(a, b) => (Op::Add, a, b),
+            SizeExpr::Sub(a, b) => (Op::Sub, a, b),
+            SizeExpr::Mul(a, b) => (Op::Mul, a, b),
+            SizeExpr::Div(a, b) => (Op::Div, a, b),
+            SizeExpr::CeilDiv(a, b) => (Op::CeilDiv, a, b),
+        };
+        let (a, b) = (self.compute(a)?, self.compute(b)?);
+        self.steps.push(Step { op, a, b, to });
+        self.computed.push((size.clone(), to));
+        Some(())
+    }
+
+    /// As `compute`, for a number of bytes or units; remembered in `counts` if it could be negative.
+    fn count(&mut self, size: &SizeExpr, counts: &mut Vec<u8>) -> Option<u8> {
+        let place = self.compute(size)?;
+        if !matches!(size, SizeExpr::Dim(_) | SizeExpr::Const(0..)) && !counts.contains(&place) {
+            counts.push(place);
+        }
+        Some(place)
+    }
+
+    /// An array; `before` are those before it, `known` the dimensions that are known by them, and then by it too.
     fn array(
-        &mut self,
+        &self,
         index: usize,
         flat: &VariantPlan,
         before: &[Array],
-        bound: &mut [bool],
+        known: &mut [bool],
     ) -> Option<Array> {
         let plan = self.plan;
         let slot = &plan.slots[index];
@@ -632,39 +652,68 @@ impl<'p> Builder<'p> {
         }
         let same = |other: &Slot| plan.axes_of(other).eq(plan.axes_of(slot));
         let like = plan.slots[..index.min(plan.inputs)].iter().position(same);
-        let (start, mut leading) = (u8::try_from(self.axes.len()).ok()?, None);
+        let mut leading = None;
+        let (mut axes, mut shared_axes) = (Vec::new(), Vec::new());
         for (at, dims) in plan.axes_of(slot).enumerate() {
-            let at = u8::try_from(at).ok()?;
-            let places = dims.iter().map(|&dim| self.dims[dim as usize]).collect::<Option<Vec<_>>>()?;
+            let at = u8::try_from(at).ok().filter(|&at| usize::from(at) < MAX_AXES)?;
+            // Counted without `..`, which is one of the declared axes.
+            let index = Index { at: at - u8::from(leading.is_some()), after: leading.is_some() };
             if slot.leading == Some(u32::from(at)) {
-                let known = std::mem::replace(&mut bound[dims[0] as usize], true);
-                let first = if known { Some(leading_before(&before[..index.min(plan.inputs)])?) } else { None };
-                leading = Some(Leading { at, place: places[0], first });
-                continue;
+                let place = self.dims[dims[0] as usize]?;
+                let bound = std::mem::replace(&mut known[dims[0] as usize], true);
+                let before = &before[..before.len().min(plan.inputs)];
+                let before = if bound { Some(leading_before(before)?) } else { None };
+                leading = Some(Leading { at, place, before });
+            } else if let [dim] = dims {
+                let known = std::mem::replace(&mut known[*dim as usize], true);
+                axes.push(Axis { index, place: self.dims[*dim as usize]?, known });
+            } else {
+                shared_axes.push((index, dims));
             }
-            let missing: Vec<usize> = (0..dims.len()).filter(|&part| !bound[dims[part] as usize]).collect();
-            let kind = match (&places[..], &missing[..]) {
-                ([place], []) => AxisKind::Check(*place),
-                ([place], _) => AxisKind::Bind(*place),
-                (_, [] | [_]) => {
-                    let start = u8::try_from(self.shared_axes.len()).ok()?;
-                    let known = (0..dims.len()).filter(|part| !missing.contains(part));
-                    self.shared_axes.extend(known.map(|part| places[part]));
-                    let known = start..u8::try_from(self.shared_axes.len()).ok()?;
-                    AxisKind::Parts(Parts { known, missing: missing.first().map_or(NONE, |&part| places[part]) })
+        }
+        let shared_axis = |(index, dims): (Index, &[u32])| {
+            let (told, rest): (Vec<u32>, Vec<u32>) = dims.iter().partition(|&&dim| known[dim as usize]);
+            let missing = match rest[..] {
+                [] => NONE,
+                [dim] => {
+                    known[dim as usize] = true;
+                    self.dims[dim as usize]?
                 }
                 _ => return None,
             };
-            missing.iter().for_each(|&part| bound[dims[part] as usize] = true);
-            // Counted without `..`, which is one of the declared axes.
-            let after = leading.is_some();
-            self.axes.push(Axis { at: at - u8::from(after), after, kind });
-        }
-        let axes = start..u8::try_from(self.axes.len()).ok()?;
-        let rank = axes.end - axes.start;
-        let like = like.map_or(NONE, |like| like as u8);
-        Some(Array { dtype: slot.dtype, place: place as u8, like, rank, leading, axes })
+            let told = told.iter().map(|&dim| self.dims[dim as usize]).collect::<Option<_>>()?;
+            Some(SharedAxis { index, known: told, missing })
+        };
+        let shared_axes: Vec<SharedAxis> = shared_axes.into_iter().map(shared_axis).collect::<Option<_>>()?;
+        Some(Array {
+            dtype: slot.dtype,
+            place: place as u8,
+            like: like.map_or(NONE, |like| u8::try_from(like).unwrap_or(NONE)),
+            rank: (axes.len() + shared_axes.len()) as u8,
+            leading,
+            axes: axes.into(),
+            shared_axes: shared_axes.into(),
+        })
     }
+}
+
+/// The strides of the groups of a dense array.
+fn strides_of(tensor: &TensorPlan) -> Vec<SizeExpr> {
+    let mut strides = vec![SizeExpr::Const(1); tensor.groups.len()];
+    let mut inner: Option<SizeExpr> = None;
+    for (stride, group) in strides.iter_mut().zip(&tensor.groups).rev() {
+        if let Some(inner) = &inner {
+            *stride = inner.clone();
+        }
+        for &dim in &tensor.dims[group.start as usize..group.end as usize] {
+            let size = SizeExpr::Dim(dim);
+            inner = Some(match inner {
+                None => size,
+                Some(inner) => SizeExpr::Mul(Box::new(inner), Box::new(size)),
+            });
+        }
+    }
+    strides
 }
 
 /// The first of these inputs that has the axes `..`.

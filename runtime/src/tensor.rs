@@ -401,6 +401,24 @@ impl Raw {
         &self.shape[..self.rank as usize]
     }
 
+    /// How many axes there are.
+    #[inline]
+    pub(crate) fn rank(&self) -> usize {
+        usize::from(self.rank)
+    }
+
+    /// Size of an axis that there is. (The remainder spares a test.)
+    #[inline]
+    pub(crate) fn size(&self, axis: usize) -> i64 {
+        self.shape[axis % MAX_AXES]
+    }
+
+    /// Whether both have the same shape.
+    #[inline]
+    pub(crate) fn same_shape(&self, other: &Raw) -> bool {
+        self.rank == other.rank && (0..self.rank()).all(|axis| self.size(axis) == other.size(axis))
+    }
+
     /// Stride of an axis, in elements. For dense views it is computed, so not for the hot path.
     pub(crate) fn stride(&self, axis: usize) -> i64 {
         match &self.form {
