@@ -256,7 +256,7 @@ impl Kernel {
     ) -> bool {
         let inner = &*self.inner;
         let Some(quick) = inner.quick.get(index) else { return false };
-        let mut frame = quick.frame();
+        let mut frame = quick::Frame::new();
         match quick.lay_out(inputs, outputs, &mut frame) {
             Fit::Yes => {}
             Fit::Overlapping => {

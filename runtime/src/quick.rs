@@ -12,7 +12,7 @@
 use crate::abi::{DType, KernelArgs, PhaseFn, SizeExpr, Variant};
 use crate::kernel::bits;
 use crate::memory::Little;
-use crate::plan::{Plan, Slot, UNKNOWN, TensorPlan, VariantPlan};
+use crate::plan::{Plan, UNKNOWN, TensorPlan, VariantPlan};
 use crate::shape::Sizes;
 use crate::tensor::{DIM_LIMIT, MAX_AXES, Raw, TensorView, TensorViewMut};
 
@@ -27,15 +27,17 @@ const NUMBERS: usize = 8;
 /// Stands for no index.
 const NONE: u8 = u8::MAX;
 
-/// The short way to call one variant of a kernel.
+/// The short way to call one variant of a kernel. Arrays have the indices of the plan's slots.
 #[derive(Debug)]
 pub(crate) struct Quick {
-    /// The array parameters.
-    inputs: Box<[Array]>,
-    /// The first result.
-    result: Array,
-    /// The other ones.
-    more_results: Box<[Array]>,
+    /// The array parameters, then the results.
+    arrays: Box<[Array]>,
+    /// The axes `..`.
+    leading: Option<Leading>,
+    /// The axes that are one dimension.
+    axes: Box<[Axis]>,
+    /// The axes that are several.
+    shared_axes: Box<[SharedAxis]>,
     /// Values that are there twice, copied once the dimensions are bound: from, to.
     copies: Box<[(u8, u8)]>,
     /// What is computed and tested after that, if anything is.
@@ -68,43 +70,39 @@ struct Array {
     dtype: DType,
     /// Its place in [`Frame::data`].
     place: u8,
-    /// An input before it with the same axes, or [`NONE`].
-    like: u8,
     /// How many axes it has besides `..`.
     rank: u8,
-    /// Its axes `..`.
-    leading: Option<Leading>,
-    /// The axes that are one dimension.
-    axes: Box<[Axis]>,
-    /// The axes that are several.
-    shared_axes: Box<[SharedAxis]>,
+    /// Whether it has the axes `..`.
+    leading: bool,
+}
+
+/// The axes `..`, in the first array that has them.
+#[derive(Debug)]
+struct Leading {
+    first: LeadingAxes,
+    /// How many axes that array has besides.
+    rank: u8,
+    /// The place of their product.
+    place: u8,
+    /// In the other arrays.
+    others: Box<[LeadingAxes]>,
 }
 
 /// The axes `..` of an array.
 #[derive(Debug)]
-struct Leading {
+struct LeadingAxes {
+    /// The array.
+    array: u8,
     /// How many axes stand before them.
     at: u8,
-    /// The place of their product.
-    place: u8,
-    /// Where they were bound, unless they are here.
-    before: Option<Before>,
 }
 
-/// The axes `..` of an input before.
+/// Where the size of an axis is found.
 #[derive(Clone, Copy, Debug)]
-struct Before {
-    input: u8,
-    /// How many axes stand before them.
-    at: u8,
-    /// How many axes there are besides.
-    rank: u8,
-}
-
-/// Where an axis is in the caller's shape.
-#[derive(Clone, Copy, Debug)]
-struct Index {
-    /// Its index if there were no leading axes.
+struct Place {
+    /// The array.
+    array: u8,
+    /// The axis, if there were no leading axes.
     at: u8,
     /// Whether it comes after them.
     after: bool,
@@ -113,9 +111,9 @@ struct Index {
 /// An axis that is one dimension.
 #[derive(Debug)]
 struct Axis {
-    index: Index,
+    size: Place,
     /// Place of the dimension.
-    place: u8,
+    dim: u8,
     /// Whether the dimension is known, so that this is a second size of it.
     known: bool,
 }
@@ -123,7 +121,7 @@ struct Axis {
 /// An axis that is several dimensions.
 #[derive(Debug)]
 struct SharedAxis {
-    index: Index,
+    size: Place,
     /// Places of those that are known.
     known: Box<[u8]>,
     /// Place of the one that is not, or [`NONE`].
@@ -210,17 +208,6 @@ impl Quick {
         Builder::new(plan).build(variant, flat, functions)
     }
 
-    /// A frame to lay out.
-    #[inline]
-    pub(crate) fn frame(&self) -> Frame {
-        let mut values = [0; VALUES];
-        values[..FEW_VALUES].copy_from_slice(&self.template[..FEW_VALUES]);
-        if self.many_values {
-            values = self.template;
-        }
-        Frame { values, data: [std::ptr::null_mut(); ARRAYS] }
-    }
-
     /// Checks and binds the arrays, and fills the frame. There are as many arrays as the kernel takes.
     #[inline(always)]
     pub(crate) fn lay_out(
@@ -229,28 +216,52 @@ impl Quick {
         outputs: &[TensorViewMut<'_>],
         frame: &mut Frame,
     ) -> Fit {
-        let Some((result, more_results)) = outputs.split_first() else { return Fit::No };
-        let mut overlapping = false;
-        for (array, view) in self.inputs.iter().zip(inputs) {
-            if !array.bind(&view.raw, inputs, frame) {
+        let Some(result) = outputs.first().map(|view| &view.raw) else { return Fit::No };
+        let values = &mut frame.values;
+        values[..FEW_VALUES].copy_from_slice(&self.template[..FEW_VALUES]);
+        if self.many_values {
+            values[FEW_VALUES..].copy_from_slice(&self.template[FEW_VALUES..]);
+        }
+        // How many axes are `..`.
+        let count = match &self.leading {
+            Some(leading) => {
+                let first = inputs.get(usize::from(leading.first.array)).map_or(result, |view| &view.raw);
+                first.rank().wrapping_sub(usize::from(leading.rank))
+            }
+            None => 0,
+        };
+        let mut raws = [result; ARRAYS];
+        let (mut index, mut overlapping) = (0, false);
+        for view in inputs {
+            let Some(array) = self.arrays.get(index) else { return Fit::No };
+            if !array.takes(&view.raw, count) {
                 return Fit::No;
             }
-            overlapping |= overlap(&view.raw, &result.raw);
+            frame.data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
+            raws[index % ARRAYS] = &view.raw;
+            overlapping |= overlap(&view.raw, result);
+            index += 1;
         }
-        if !self.result.bind(&result.raw, inputs, frame) {
+        for (number, view) in outputs.iter().enumerate() {
+            let Some(array) = self.arrays.get(index) else { return Fit::No };
+            if !array.takes(&view.raw, count) {
+                return Fit::No;
+            }
+            frame.data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
+            raws[index % ARRAYS] = &view.raw;
+            if number > 0 {
+                overlapping |= overlaps(&raws, index);
+            }
+            index += 1;
+        }
+        if !self.bind(&raws, count, values) {
             return Fit::No;
         }
-        if !more_results.is_empty() {
-            match self.lay_out_more(inputs, outputs, frame) {
-                Some(more) => overlapping |= more,
-                None => return Fit::No,
-            }
-        }
         for &(from, to) in &self.copies {
-            frame.values[value(to)] = frame.values[value(from)];
+            values[value(to)] = values[value(from)];
         }
         match &self.computation {
-            Some(computation) => match computation.run(&mut frame.values) {
+            Some(computation) => match computation.run(values) {
                 Fit::Yes if overlapping => Fit::Overlapping,
                 fit => fit,
             },
@@ -259,22 +270,25 @@ impl Quick {
         }
     }
 
-    /// The results after the first; whether one overlaps another array, or `None` if they don't fit.
-    fn lay_out_more(
-        &self,
-        inputs: &[TensorView<'_>],
-        outputs: &[TensorViewMut<'_>],
-        frame: &mut Frame,
-    ) -> Option<bool> {
-        let mut overlapping = false;
-        for (index, (array, view)) in self.more_results.iter().zip(&outputs[1..]).enumerate() {
-            if !array.bind(&view.raw, inputs, frame) {
-                return None;
+    /// Binds all dimensions, or checks them, in arrays whose numbers of axes are right and of which `count` are `..`.
+    #[inline(always)]
+    fn bind(&self, raws: &[&Raw; ARRAYS], count: usize, values: &mut [i64; VALUES]) -> bool {
+        if let Some(leading) = &self.leading {
+            let product = leading.first.sizes(raws, count).fold(1, |a: i64, b| a.wrapping_mul(b));
+            let same = |other: &LeadingAxes| other.sizes(raws, count).eq(leading.first.sizes(raws, count));
+            if product >= DIM_LIMIT || !leading.others.iter().all(same) {
+                return false;
             }
-            overlapping |= inputs.iter().any(|other| overlap(&view.raw, &other.raw));
-            overlapping |= outputs[..=index].iter().any(|other| overlap(&view.raw, &other.raw));
+            values[value(leading.place)] = product;
         }
-        Some(overlapping)
+        let mut differ = 0;
+        for axis in &self.axes {
+            let size = axis.size.of(raws, count);
+            let known = &mut values[value(axis.dim)];
+            differ |= if axis.known { *known ^ size } else { 0 };
+            *known = size;
+        }
+        differ == 0 && self.shared_axes.iter().all(|axis| axis.bind(axis.size.of(raws, count), values))
     }
 
     /// The numbers that the code takes, eight bytes each, where none is given.
@@ -326,59 +340,31 @@ impl Quick {
 }
 
 impl Array {
-    /// Checks the array and binds its dimensions, or checks them.
+    /// Whether it may be this view, where `count` axes are `..`: dense, of its type, with so many axes; and not empty,
+    /// so that sizes multiply without overflow.
     #[inline(always)]
-    fn bind(&self, raw: &Raw, inputs: &[TensorView<'_>], frame: &mut Frame) -> bool {
-        // The sizes of an array that is not empty multiply without overflow.
-        if !raw.is_dense() || raw.dtype != self.dtype || raw.bytes == 0 {
-            return false;
-        }
-        frame.data[usize::from(self.place) % ARRAYS] = raw.ptr;
-        match inputs.get(usize::from(self.like)) {
-            Some(like) => raw.same_shape(&like.raw),
-            None => self.bind_axes(raw, inputs, &mut frame.values),
-        }
-    }
-
-    #[inline(never)]
-    fn bind_axes(&self, raw: &Raw, inputs: &[TensorView<'_>], values: &mut [i64; VALUES]) -> bool {
-        let Some(count) = raw.rank().checked_sub(usize::from(self.rank)) else { return false };
-        match &self.leading {
-            None if count > 0 => return false,
-            None => {}
-            Some(leading) => {
-                let sizes = (0..count).map(|index| raw.size(usize::from(leading.at) + index));
-                if let Some(before) = leading.before {
-                    let raw = &inputs[usize::from(before.input)].raw;
-                    let others = (0..count).map(|index| raw.size(usize::from(before.at) + index));
-                    if raw.rank() != usize::from(before.rank) + count || !sizes.eq(others) {
-                        return false;
-                    }
-                } else {
-                    let product = sizes.fold(1, |product: i64, size| product.wrapping_mul(size));
-                    if product >= DIM_LIMIT {
-                        return false;
-                    }
-                    values[value(leading.place)] = product;
-                }
-            }
-        }
-        let mut differ = 0;
-        for axis in &self.axes {
-            let size = axis.index.size(raw, count);
-            let known = &mut values[value(axis.place)];
-            differ |= if axis.known { *known ^ size } else { 0 };
-            *known = size;
-        }
-        differ == 0 && self.shared_axes.iter().all(|axis| axis.bind(axis.index.size(raw, count), values))
+    fn takes(&self, raw: &Raw, count: usize) -> bool {
+        let rank = usize::from(self.rank).wrapping_add(if self.leading { count } else { 0 });
+        raw.is_dense() && raw.dtype == self.dtype && raw.rank() == rank && raw.bytes != 0
     }
 }
 
-impl Index {
-    /// The size of the axis in an array with so many leading axes.
+impl LeadingAxes {
+    /// Their sizes.
     #[inline]
-    fn size(self, raw: &Raw, leading: usize) -> i64 {
-        raw.size(usize::from(self.at) + if self.after { leading } else { 0 })
+    fn sizes(&self, raws: &[&Raw; ARRAYS], count: usize) -> impl Iterator<Item = i64> {
+        let raw = raws[usize::from(self.array) % ARRAYS];
+        let at = usize::from(self.at);
+        (at..at + count).map(|axis| raw.size(axis))
+    }
+}
+
+impl Place {
+    /// The size there.
+    #[inline]
+    fn of(self, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
+        let at = usize::from(self.at) + if self.after { count } else { 0 };
+        raws[usize::from(self.array) % ARRAYS].size(at)
     }
 }
 
@@ -433,6 +419,12 @@ impl Phase {
 }
 
 impl Frame {
+    /// A frame to lay out.
+    #[inline]
+    pub(crate) fn new() -> Frame {
+        Frame { values: [0; VALUES], data: [std::ptr::null_mut(); ARRAYS] }
+    }
+
     /// A value that was checked not to be negative.
     #[inline]
     fn count(&self, place: u8) -> usize {
@@ -466,6 +458,11 @@ fn value(place: u8) -> usize {
 fn overlap(a: &Raw, b: &Raw) -> bool {
     let (from, to) = (a.ptr as usize, b.ptr as usize);
     (to.wrapping_sub(from) < a.bytes as usize) | (from.wrapping_sub(to) < b.bytes as usize)
+}
+
+/// Whether an array shares an address with one before it.
+fn overlaps(raws: &[&Raw; ARRAYS], index: usize) -> bool {
+    raws[..index].iter().any(|before| overlap(before, raws[index]))
 }
 
 /// Works out the short way.
@@ -512,14 +509,9 @@ impl<'p> Builder<'p> {
             Some((size, most)) => Some((self.compute(size)?, *most)),
             None => None,
         };
-        let mut known: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
-        let mut arrays: Vec<Array> = Vec::new();
-        for index in 0..plan.slots.len() {
-            let array = self.array(index, flat, &arrays, &mut known)?;
-            arrays.push(array);
-        }
-        let more_results = arrays.split_off((plan.inputs + 1).min(arrays.len()));
-        let result = arrays.pop().filter(|_| plan.slots.len() > plan.inputs && !known.contains(&false))?;
+        let arrays = (0..plan.slots.len()).map(|index| self.array(index, flat)).collect::<Option<_>>()?;
+        let leading = self.leading()?;
+        let (axes, shared_axes) = self.axes()?;
         let mut scratch: Vec<u8> = phases.iter().map(|phase| phase.scratch).collect();
         scratch.sort_unstable();
         scratch.dedup();
@@ -533,9 +525,10 @@ impl<'p> Builder<'p> {
         let nothing = self.steps.is_empty() && counts.is_empty() && guard.is_none();
         let computation = Computation { steps: self.steps.into(), counts: counts.into(), guard };
         Some(Quick {
-            inputs: arrays.into(),
-            result,
-            more_results: more_results.into(),
+            arrays,
+            leading,
+            axes,
+            shared_axes,
             copies: self.copies.into(),
             computation: if nothing { None } else { Some(computation) },
             strides: variant.sizes.len() as u8,
@@ -634,44 +627,63 @@ impl<'p> Builder<'p> {
         Some(place)
     }
 
-    /// An array; `before` are those before it, `known` the dimensions that are known by them, and then by it too.
-    fn array(
-        &self,
-        index: usize,
-        flat: &VariantPlan,
-        before: &[Array],
-        known: &mut [bool],
-    ) -> Option<Array> {
-        let plan = self.plan;
-        let slot = &plan.slots[index];
+    /// An array.
+    fn array(&self, index: usize, flat: &VariantPlan) -> Option<Array> {
+        let slot = &self.plan.slots[index];
         // Arrays that the code does not take go to one place behind all others.
         let mut places = (0..flat.tensors.len()).filter(|&at| flat.tensors[at].slot as usize == index);
         let place = places.next().unwrap_or(flat.tensors.len());
-        if places.next().is_some() || place >= ARRAYS {
+        let axes = slot.axes.len();
+        if places.next().is_some() || place.max(index) >= ARRAYS || axes > MAX_AXES {
             return None;
         }
-        let same = |other: &Slot| plan.axes_of(other).eq(plan.axes_of(slot));
-        let like = plan.slots[..index.min(plan.inputs)].iter().position(same);
-        let mut leading = None;
-        let (mut axes, mut shared_axes) = (Vec::new(), Vec::new());
-        for (at, dims) in plan.axes_of(slot).enumerate() {
-            let at = u8::try_from(at).ok().filter(|&at| usize::from(at) < MAX_AXES)?;
-            // Counted without `..`, which is one of the declared axes.
-            let index = Index { at: at - u8::from(leading.is_some()), after: leading.is_some() };
-            if slot.leading == Some(u32::from(at)) {
-                let place = self.dims[dims[0] as usize]?;
-                let bound = std::mem::replace(&mut known[dims[0] as usize], true);
-                let before = &before[..before.len().min(plan.inputs)];
-                let before = if bound { Some(leading_before(before)?) } else { None };
-                leading = Some(Leading { at, place, before });
-            } else if let [dim] = dims {
+        let leading = slot.leading.is_some();
+        Some(Array { dtype: slot.dtype, place: place as u8, rank: (axes - usize::from(leading)) as u8, leading })
+    }
+
+    /// The axes `..`, if there are any. Only results of a kernel that has them in no parameter can't be told.
+    fn leading(&self) -> Option<Option<Leading>> {
+        let Some(dim) = self.plan.leading else { return Some(None) };
+        let slots = self.plan.slots.iter().enumerate();
+        let all = slots.filter_map(|(array, slot)| {
+            let at = slot.leading?;
+            Some(LeadingAxes { array: array as u8, at: at as u8 })
+        });
+        let mut others: Vec<LeadingAxes> = all.collect();
+        if others.is_empty() || usize::from(others[0].array) > self.plan.inputs {
+            return None;
+        }
+        let first = others.remove(0);
+        let rank = self.plan.slots[usize::from(first.array)].axes.len() as u8 - 1;
+        let place = self.dims[dim as usize]?;
+        Some(Some(Leading { first, rank, place, others: others.into() }))
+    }
+
+    /// All axes but `..`, in the order in which they tell all dimensions; `None` if they don't.
+    fn axes(&self) -> Option<(Box<[Axis]>, Box<[SharedAxis]>)> {
+        let plan = self.plan;
+        let mut known: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
+        if let Some(leading) = plan.leading {
+            known[leading as usize] = true;
+        }
+        let (mut axes, mut shared) = (Vec::new(), Vec::new());
+        for (array, slot) in plan.slots.iter().enumerate() {
+            for (at, dims) in plan.axes_of(slot).enumerate() {
+                if slot.leading == Some(at as u32) {
+                    continue;
+                }
+                let after = slot.leading.is_some_and(|leading| at > leading as usize);
+                // Counted without `..`, which is one of the declared axes.
+                let size = Place { array: array as u8, at: (at - usize::from(after)) as u8, after };
+                let [dim] = dims else {
+                    shared.push((size, dims));
+                    continue;
+                };
                 let known = std::mem::replace(&mut known[*dim as usize], true);
-                axes.push(Axis { index, place: self.dims[*dim as usize]?, known });
-            } else {
-                shared_axes.push((index, dims));
+                axes.push(Axis { size, dim: self.dims[*dim as usize]?, known });
             }
         }
-        let shared_axis = |(index, dims): (Index, &[u32])| {
+        let shared_axis = |(size, dims): (Place, &[u32])| {
             let (told, rest): (Vec<u32>, Vec<u32>) = dims.iter().partition(|&&dim| known[dim as usize]);
             let missing = match rest[..] {
                 [] => NONE,
@@ -682,18 +694,10 @@ impl<'p> Builder<'p> {
                 _ => return None,
             };
             let told = told.iter().map(|&dim| self.dims[dim as usize]).collect::<Option<_>>()?;
-            Some(SharedAxis { index, known: told, missing })
+            Some(SharedAxis { size, known: told, missing })
         };
-        let shared_axes: Vec<SharedAxis> = shared_axes.into_iter().map(shared_axis).collect::<Option<_>>()?;
-        Some(Array {
-            dtype: slot.dtype,
-            place: place as u8,
-            like: like.map_or(NONE, |like| u8::try_from(like).unwrap_or(NONE)),
-            rank: (axes.len() + shared_axes.len()) as u8,
-            leading,
-            axes: axes.into(),
-            shared_axes: shared_axes.into(),
-        })
+        let shared = shared.into_iter().map(shared_axis).collect::<Option<_>>()?;
+        if known.contains(&false) { None } else { Some((axes.into(), shared)) }
     }
 }
 
@@ -714,14 +718,6 @@ fn strides_of(tensor: &TensorPlan) -> Vec<SizeExpr> {
         }
     }
     strides
-}
-
-/// The first of these inputs that has the axes `..`.
-fn leading_before(inputs: &[Array]) -> Option<Before> {
-    inputs.iter().enumerate().find_map(|(input, array)| {
-        let at = array.leading.as_ref()?.at;
-        Some(Before { input: input as u8, at, rank: array.rank })
-    })
 }
 
 /// The number parameters; `None` where the code takes one twice.
