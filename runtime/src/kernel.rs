@@ -12,7 +12,7 @@ use crate::layout::{self, Strides};
 use crate::memory::{Buffer, Little, Loan};
 use crate::plan::{Number, Plan, Slot, VariantPlan};
 use crate::pool::{self, Work};
-use crate::quick::{self, Fit, Quick};
+use crate::quick::{self, FEW, Fit, Frame as QuickFrame, MANY, Quick};
 use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
 use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
@@ -67,7 +67,9 @@ struct Inner {
     abi: Abi,
     plan: Plan,
     /// The short way of a call for each variant, up to the first that has none.
-    quick: Vec<Quick>,
+    quick: Vec<Quick<FEW>>,
+    /// The same for calls that need more values; empty where the other one is not.
+    quick_many: Vec<Quick<MANY>>,
     functions: Vec<Vec<PhaseFn>>,
     /// What keeps the code in memory.
     _keep_alive: Arc<dyn Any + Send + Sync>,
@@ -105,10 +107,10 @@ impl Kernel {
             let problem = "there is not one function for each phase".to_owned();
             return Err(Error::Description { kernel: signature.name, problem });
         }
-        let quick = abi.variants.iter().zip(&plan.variants).zip(&functions);
-        let quick = quick.map_while(|((variant, flat), functions)| Quick::new(&plan, variant, flat, functions));
-        let quick = quick.collect();
-        let inner = Inner { signature, abi, plan, quick, functions, _keep_alive: keep_alive };
+        let quick = quick::all(&plan, &abi, &functions);
+        let many = if quick.is_empty() { quick::all(&plan, &abi, &functions) } else { Vec::new() };
+        let inner =
+            Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
         Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
     }
 
@@ -189,7 +191,7 @@ impl Kernel {
             numbers = self.without_dim_params(numbers)?;
         }
         let given = |index: usize| numbers.get(index).copied();
-        if self.run_quickly(0, inputs, outputs, numbers.is_empty(), &given, self.threads) {
+        if self.run_quickly(inputs, outputs, numbers.is_empty(), &given, self.threads) {
             return Ok(());
         }
         self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
@@ -236,17 +238,43 @@ impl Kernel {
     ) -> Result<(), Error> {
         let given = |index: usize| numbers.get(index);
         let defaults = numbers.are_defaults();
-        if asked.is_nothing() && self.run_quickly(0, inputs, outputs, defaults, &given, threads) {
+        if asked.is_nothing() && self.run_quickly(inputs, outputs, defaults, &given, threads) {
             return Ok(());
         }
         self.run_generally(inputs, outputs, numbers, asked, threads)
     }
 
-    /// Makes the call the short way, if there is one for this or a later variant; otherwise does nothing and returns
-    /// false. `given` are the numbers, `defaults` tells that there are none.
+    /// Makes the call the short way, if there is one; otherwise does nothing and returns false. `given` are the
+    /// numbers, `defaults` tells that there are none.
     #[inline(always)]
     fn run_quickly(
         &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        defaults: bool,
+        given: &impl Fn(usize) -> Option<f64>,
+        threads: usize,
+    ) -> bool {
+        if self.inner.quick.is_empty() {
+            return self.run_quick_variants(
+                &self.inner.quick_many,
+                0,
+                inputs,
+                outputs,
+                defaults,
+                given,
+                threads,
+            );
+        }
+        self.run_quick_variant(&self.inner.quick, 0, inputs, outputs, defaults, given, threads)
+    }
+
+    /// As `run_quickly`, in this or a later variant.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "they stay in registers")]
+    fn run_quick_variant<const VALUES: usize>(
+        &self,
+        variants: &[Quick<VALUES>],
         index: usize,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
@@ -255,8 +283,8 @@ impl Kernel {
         threads: usize,
     ) -> bool {
         let inner = &*self.inner;
-        let Some(quick) = inner.quick.get(index) else { return false };
-        let mut frame = quick::Frame::new();
+        let Some(quick) = variants.get(index) else { return false };
+        let mut frame = quick.frame();
         match quick.lay_out(inputs, outputs, &mut frame) {
             Fit::Yes => {}
             Fit::Overlapping => {
@@ -266,7 +294,15 @@ impl Kernel {
                 }
             }
             Fit::NextVariant => {
-                return self.run_later_variant(index + 1, inputs, outputs, defaults, given, threads);
+                return self.run_quick_variants(
+                    variants,
+                    index + 1,
+                    inputs,
+                    outputs,
+                    defaults,
+                    given,
+                    threads,
+                );
             }
             Fit::No => return false,
         }
@@ -283,10 +319,12 @@ impl Kernel {
         unsafe { inner.run_quick(quick, index, &frame, scalars, threads) }
     }
 
-    /// As [`Kernel::run_quickly`].
-    #[cold]
-    fn run_later_variant(
+    /// As `run_quick_variant`, apart.
+    #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "as above")]
+    fn run_quick_variants<const VALUES: usize>(
         &self,
+        variants: &[Quick<VALUES>],
         index: usize,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
@@ -294,7 +332,7 @@ impl Kernel {
         given: &impl Fn(usize) -> Option<f64>,
         threads: usize,
     ) -> bool {
-        self.run_quickly(index, inputs, outputs, defaults, given, threads)
+        self.run_quick_variant(variants, index, inputs, outputs, defaults, given, threads)
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
@@ -603,11 +641,11 @@ impl Inner {
     /// The frame was laid out by this short way of this variant; its arrays may be read, those of results written, by
     /// this call alone; they overlap only as the variant allows.
     #[inline(always)]
-    unsafe fn run_quick(
+    unsafe fn run_quick<const VALUES: usize>(
         &self,
-        quick: &Quick,
+        quick: &Quick<VALUES>,
         index: usize,
-        frame: &quick::Frame,
+        frame: &QuickFrame<VALUES>,
         scalars: &[u64],
         threads: usize,
     ) -> bool {
@@ -634,11 +672,11 @@ impl Inner {
     /// # Safety
     /// As for `run_quick`.
     #[cold]
-    unsafe fn run_quick_with_more(
+    unsafe fn run_quick_with_more<const VALUES: usize>(
         &self,
-        quick: &Quick,
+        quick: &Quick<VALUES>,
         index: usize,
-        frame: &quick::Frame,
+        frame: &QuickFrame<VALUES>,
         scalars: &[u64],
         threads: usize,
     ) -> bool {

@@ -9,17 +9,18 @@
 //! All numbers that a call needs have *places* in [`Frame::values`]: the sizes that the code takes, its strides, then
 //! whatever else is needed to compute them. Constants are put there once, in the template of all calls.
 
-use crate::abi::{DType, KernelArgs, PhaseFn, SizeExpr, Variant};
+use crate::abi::{Abi, DType, KernelArgs, PhaseFn, SizeExpr, Variant};
 use crate::kernel::bits;
 use crate::memory::Little;
-use crate::plan::{Plan, UNKNOWN, TensorPlan, VariantPlan};
+use crate::plan::{Plan, TensorPlan, UNKNOWN, VariantPlan};
 use crate::shape::Sizes;
-use crate::tensor::{DIM_LIMIT, MAX_AXES, Raw, TensorView, TensorViewMut};
+use crate::tensor::{DIM_LIMIT, Kind, MAX_AXES, Raw, TensorView, TensorViewMut};
+use std::ops::{Index, IndexMut};
 
+/// How many values most calls need at most.
+pub(crate) const FEW: usize = 16;
 /// How many values a call may need.
-const VALUES: usize = 32;
-/// How many of them are copied in one go.
-const FEW_VALUES: usize = 16;
+pub(crate) const MANY: usize = 32;
 /// How many arrays the code may take.
 const ARRAYS: usize = 8;
 /// How many numbers the code may take, and one place for all that it does not.
@@ -29,13 +30,17 @@ const NONE: u8 = u8::MAX;
 
 /// The short way to call one variant of a kernel. Arrays have the indices of the plan's slots.
 #[derive(Debug)]
-pub(crate) struct Quick {
-    /// The array parameters, then the results.
-    arrays: Box<[Array]>,
+pub(crate) struct Quick<const VALUES: usize> {
+    /// The array parameters.
+    inputs: Box<[Array]>,
+    /// The results.
+    outputs: Box<[Array]>,
     /// The axes `..`.
     leading: Option<Leading>,
-    /// The axes that are one dimension.
+    /// The axes that are the first to tell a dimension.
     axes: Box<[Axis]>,
+    /// The axes that are one dimension, known by then.
+    known_axes: Box<[Axis]>,
     /// The axes that are several.
     shared_axes: Box<[SharedAxis]>,
     /// Values that are there twice, copied once the dimensions are bound: from, to.
@@ -44,8 +49,6 @@ pub(crate) struct Quick {
     computation: Option<Computation>,
     /// Where the strides start.
     strides: u8,
-    /// Whether there are more than [`FEW_VALUES`].
-    many_values: bool,
     /// Place of the bytes of shared memory.
     shared: u8,
     /// Places of the bytes of scratch memory, each once.
@@ -59,7 +62,7 @@ pub(crate) struct Quick {
     /// The phases.
     pub(crate) phases: Box<[Phase]>,
     /// What [`Frame::values`] starts as.
-    template: [i64; VALUES],
+    template: Values<VALUES>,
     /// Place of each dimension.
     dims: Box<[u8]>,
 }
@@ -67,13 +70,12 @@ pub(crate) struct Quick {
 /// An array.
 #[derive(Debug)]
 struct Array {
-    dtype: DType,
+    /// What it is without the axes `..`.
+    kind: Kind,
+    /// 1 if it has the axes `..`, otherwise 0.
+    leading: u8,
     /// Its place in [`Frame::data`].
     place: u8,
-    /// How many axes it has besides `..`.
-    rank: u8,
-    /// Whether it has the axes `..`.
-    leading: bool,
 }
 
 /// The axes `..`, in the first array that has them.
@@ -104,8 +106,8 @@ struct Place {
     array: u8,
     /// The axis, if there were no leading axes.
     at: u8,
-    /// Whether it comes after them.
-    after: bool,
+    /// 1 if it comes after them, otherwise 0.
+    after: u8,
 }
 
 /// An axis that is one dimension.
@@ -114,8 +116,8 @@ struct Axis {
     size: Place,
     /// Place of the dimension.
     dim: u8,
-    /// Whether the dimension is known, so that this is a second size of it.
-    known: bool,
+    /// Where else its size is put, or the same.
+    to: u8,
 }
 
 /// An axis that is several dimensions.
@@ -179,9 +181,44 @@ pub(crate) struct Phase {
 }
 
 /// What [`crate::abi::KernelArgs`] points to, and all sizes of a call.
-pub(crate) struct Frame {
-    values: [i64; VALUES],
+pub(crate) struct Frame<const VALUES: usize> {
+    values: Values<VALUES>,
     data: [*mut u8; ARRAYS],
+}
+
+/// The values of a call, by place.
+#[derive(Clone, Copy, Debug)]
+struct Values<const VALUES: usize>([i64; VALUES]);
+
+impl<const VALUES: usize> Values<VALUES> {
+    /// The index of a place. All are below the number of values; this says so in a form that needs no test.
+    #[inline]
+    fn at(place: u8) -> usize {
+        debug_assert!(usize::from(place) < VALUES);
+        usize::from(place) % VALUES
+    }
+
+    /// The values from a place on.
+    #[inline]
+    fn from(&self, place: u8) -> &[i64] {
+        &self.0[Self::at(place)..]
+    }
+}
+
+impl<const VALUES: usize> Index<u8> for Values<VALUES> {
+    type Output = i64;
+
+    #[inline]
+    fn index(&self, place: u8) -> &i64 {
+        &self.0[Self::at(place)]
+    }
+}
+
+impl<const VALUES: usize> IndexMut<u8> for Values<VALUES> {
+    #[inline]
+    fn index_mut(&mut self, place: u8) -> &mut i64 {
+        &mut self.0[Self::at(place)]
+    }
 }
 
 /// Whether a call can be made the short way.
@@ -197,15 +234,21 @@ pub(crate) enum Fit {
     No,
 }
 
-impl Quick {
+impl<const VALUES: usize> Quick<VALUES> {
     /// Works out the short way, if there is one.
-    pub(crate) fn new(
+    fn new(
         plan: &Plan,
         variant: &Variant,
         flat: &VariantPlan,
         functions: &[PhaseFn],
-    ) -> Option<Quick> {
-        Builder::new(plan).build(variant, flat, functions)
+    ) -> Option<Quick<VALUES>> {
+        Builder::new(plan, VALUES).build(variant, flat, functions)
+    }
+
+    /// A frame to lay out.
+    #[inline(always)]
+    pub(crate) fn frame(&self) -> Frame<VALUES> {
+        Frame { values: self.template, data: [std::ptr::null_mut(); ARRAYS] }
     }
 
     /// Checks and binds the arrays, and fills the frame. There are as many arrays as the kernel takes.
@@ -214,51 +257,43 @@ impl Quick {
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
-        frame: &mut Frame,
+        frame: &mut Frame<VALUES>,
     ) -> Fit {
         let Some(result) = outputs.first().map(|view| &view.raw) else { return Fit::No };
-        let values = &mut frame.values;
-        values[..FEW_VALUES].copy_from_slice(&self.template[..FEW_VALUES]);
-        if self.many_values {
-            values[FEW_VALUES..].copy_from_slice(&self.template[FEW_VALUES..]);
-        }
-        // How many axes are `..`.
-        let count = match &self.leading {
-            Some(leading) => {
-                let first = inputs.get(usize::from(leading.first.array)).map_or(result, |view| &view.raw);
-                first.rank().wrapping_sub(usize::from(leading.rank))
+        let mut count = 0;
+        if let Some(leading) = &self.leading {
+            let first = inputs.get(usize::from(leading.first.array)).map_or(result, |view| &view.raw);
+            count = first.rank().wrapping_sub(usize::from(leading.rank));
+            if count > MAX_AXES {
+                return Fit::No;
             }
-            None => 0,
-        };
+        }
         let mut raws = [result; ARRAYS];
-        let (mut index, mut overlapping) = (0, false);
-        for view in inputs {
-            let Some(array) = self.arrays.get(index) else { return Fit::No };
+        let mut overlapping = false;
+        for (index, (array, view)) in self.inputs.iter().zip(inputs).enumerate() {
             if !array.takes(&view.raw, count) {
                 return Fit::No;
             }
             frame.data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
             raws[index % ARRAYS] = &view.raw;
             overlapping |= overlap(&view.raw, result);
-            index += 1;
         }
-        for (number, view) in outputs.iter().enumerate() {
-            let Some(array) = self.arrays.get(index) else { return Fit::No };
+        for (number, (array, view)) in self.outputs.iter().zip(outputs).enumerate() {
             if !array.takes(&view.raw, count) {
                 return Fit::No;
             }
             frame.data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
-            raws[index % ARRAYS] = &view.raw;
             if number > 0 {
-                overlapping |= overlaps(&raws, index);
+                raws[(inputs.len() + number) % ARRAYS] = &view.raw;
+                overlapping |= overlaps(&raws, inputs.len() + number);
             }
-            index += 1;
         }
+        let values = &mut frame.values;
         if !self.bind(&raws, count, values) {
             return Fit::No;
         }
         for &(from, to) in &self.copies {
-            values[value(to)] = values[value(from)];
+            values[to] = values[from];
         }
         match &self.computation {
             Some(computation) => match computation.run(values) {
@@ -272,23 +307,33 @@ impl Quick {
 
     /// Binds all dimensions, or checks them, in arrays whose numbers of axes are right and of which `count` are `..`.
     #[inline(always)]
-    fn bind(&self, raws: &[&Raw; ARRAYS], count: usize, values: &mut [i64; VALUES]) -> bool {
+    fn bind(&self, raws: &[&Raw; ARRAYS], count: usize, values: &mut Values<VALUES>) -> bool {
+        let mut differ = 0;
         if let Some(leading) = &self.leading {
-            let product = leading.first.sizes(raws, count).fold(1, |a: i64, b| a.wrapping_mul(b));
-            let same = |other: &LeadingAxes| other.sizes(raws, count).eq(leading.first.sizes(raws, count));
-            if product >= DIM_LIMIT || !leading.others.iter().all(same) {
+            let product = leading.first.product(raws, count);
+            if product >= DIM_LIMIT {
                 return false;
             }
-            values[value(leading.place)] = product;
+            values[leading.place] = product;
+            for other in &leading.others {
+                differ |= leading.first.differ(other, raws, count);
+            }
         }
-        let mut differ = 0;
         for axis in &self.axes {
-            let size = axis.size.of(raws, count);
-            let known = &mut values[value(axis.dim)];
-            differ |= if axis.known { *known ^ size } else { 0 };
-            *known = size;
+            values[axis.dim] = axis.size.of(raws, count);
         }
-        differ == 0 && self.shared_axes.iter().all(|axis| axis.bind(axis.size.of(raws, count), values))
+        for axis in &self.known_axes {
+            let size = axis.size.of(raws, count);
+            differ |= values[axis.dim] ^ size;
+            values[axis.to] = size;
+        }
+        differ == 0 && (self.shared_axes.is_empty() || self.bind_shared(raws, count, values))
+    }
+
+    /// As `bind`, for axes that are several dimensions.
+    #[inline(never)]
+    fn bind_shared(&self, raws: &[&Raw; ARRAYS], count: usize, values: &mut Values<VALUES>) -> bool {
+        self.shared_axes.iter().all(|axis| axis.bind(axis.size.of(raws, count), values))
     }
 
     /// The numbers that the code takes, eight bytes each, where none is given.
@@ -308,25 +353,25 @@ impl Quick {
 
     /// The arguments of the code.
     #[inline]
-    pub(crate) fn args(&self, frame: &Frame, scalars: &[u64], shared: *mut u8) -> KernelArgs {
+    pub(crate) fn args(&self, frame: &Frame<VALUES>, scalars: &[u64], shared: *mut u8) -> KernelArgs {
         KernelArgs {
             data: frame.data.as_ptr(),
-            sizes: frame.values.as_ptr(),
-            strides: frame.values[value(self.strides)..].as_ptr(),
+            sizes: frame.values.from(0).as_ptr(),
+            strides: frame.values.from(self.strides).as_ptr(),
             scalars: scalars.as_ptr(),
             shared,
         }
     }
 
     /// The bytes of shared memory, and the most scratch memory that a phase needs.
-    pub(crate) fn memory(&self, frame: &Frame) -> (usize, usize) {
+    pub(crate) fn memory(&self, frame: &Frame<VALUES>) -> (usize, usize) {
         let scratch = self.scratch.iter().map(|&place| frame.count(place)).max();
         (frame.count(self.shared), scratch.unwrap_or(0))
     }
 
     /// Where scratch memory starts in [`Little`], if it has room for all memory.
     #[inline]
-    pub(crate) fn little(&self, frame: &Frame) -> Option<usize> {
+    pub(crate) fn little(&self, frame: &Frame<VALUES>) -> Option<usize> {
         self.little.or_else(|| {
             let (shared, scratch) = self.memory(frame);
             Little::start(shared, scratch)
@@ -334,8 +379,8 @@ impl Quick {
     }
 
     /// The size of every dimension.
-    pub(crate) fn sizes(&self, frame: &Frame) -> Sizes {
-        self.dims.iter().map(|&place| frame.values[value(place)]).collect()
+    pub(crate) fn sizes(&self, frame: &Frame<VALUES>) -> Sizes {
+        self.dims.iter().map(|&place| frame.values[place]).collect()
     }
 }
 
@@ -344,35 +389,47 @@ impl Array {
     /// so that sizes multiply without overflow.
     #[inline(always)]
     fn takes(&self, raw: &Raw, count: usize) -> bool {
-        let rank = usize::from(self.rank).wrapping_add(if self.leading { count } else { 0 });
-        raw.is_dense() && raw.dtype == self.dtype && raw.rank() == rank && raw.bytes != 0
+        raw.kind == self.kind.and_axes(u32::from(self.leading) * count as u32)
     }
 }
 
 impl LeadingAxes {
-    /// Their sizes.
+    /// Their product.
     #[inline]
-    fn sizes(&self, raws: &[&Raw; ARRAYS], count: usize) -> impl Iterator<Item = i64> {
-        let raw = raws[usize::from(self.array) % ARRAYS];
-        let at = usize::from(self.at);
-        (at..at + count).map(|axis| raw.size(axis))
+    fn product(&self, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
+        let (raw, at) = (raws[usize::from(self.array) % ARRAYS], usize::from(self.at));
+        match count {
+            0 => 1,
+            1 => raw.size(at),
+            _ => (at..at + count).fold(1, |product, axis| product.wrapping_mul(raw.size(axis))),
+        }
+    }
+
+    /// Zero if they are the same in another array.
+    #[inline]
+    fn differ(&self, other: &LeadingAxes, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
+        let (a, b) = (raws[usize::from(self.array) % ARRAYS], raws[usize::from(other.array) % ARRAYS]);
+        let mut differ = 0;
+        for axis in 0..count {
+            differ |= a.size(usize::from(self.at) + axis) ^ b.size(usize::from(other.at) + axis);
+        }
+        differ
     }
 }
 
 impl Place {
     /// The size there.
-    #[inline]
-    fn of(self, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
-        let at = usize::from(self.at) + if self.after { count } else { 0 };
-        raws[usize::from(self.array) % ARRAYS].size(at)
+    #[inline(always)]
+    fn of(&self, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
+        raws[usize::from(self.array) % ARRAYS].size(usize::from(self.at) + usize::from(self.after) * count)
     }
 }
 
 impl SharedAxis {
     /// Binds the dimension that is missing, or checks the size.
-    fn bind(&self, size: i64, values: &mut [i64; VALUES]) -> bool {
+    fn bind<const VALUES: usize>(&self, size: i64, values: &mut Values<VALUES>) -> bool {
         let mut known = self.known.iter();
-        let product = known.try_fold(1i64, |product, &place| product.checked_mul(values[value(place)]));
+        let product = known.try_fold(1i64, |product, &place| product.checked_mul(values[place]));
         let Some(product) = product else { return false };
         if self.missing == NONE {
             return product == size;
@@ -380,25 +437,25 @@ impl SharedAxis {
         if product <= 0 || size % product != 0 {
             return false;
         }
-        values[value(self.missing)] = size / product;
+        values[self.missing] = size / product;
         true
     }
 }
 
 impl Computation {
     /// Computes the values that are left, and tests them.
-    fn run(&self, values: &mut [i64; VALUES]) -> Fit {
+    fn run<const VALUES: usize>(&self, values: &mut Values<VALUES>) -> Fit {
         for step in &self.steps {
-            let Some(result) = step.op.apply(values[value(step.a)], values[value(step.b)]) else {
+            let Some(result) = step.op.apply(values[step.a], values[step.b]) else {
                 return Fit::No;
             };
-            values[value(step.to)] = result;
+            values[step.to] = result;
         }
-        if self.counts.iter().any(|&place| values[value(place)] < 0) {
+        if self.counts.iter().any(|&place| values[place] < 0) {
             return Fit::No;
         }
         match self.guard {
-            Some((place, most)) if values[value(place)] > most => Fit::NextVariant,
+            Some((place, most)) if values[place] > most => Fit::NextVariant,
             Some(_) | None => Fit::Yes,
         }
     }
@@ -407,28 +464,22 @@ impl Computation {
 impl Phase {
     /// Units of parallel work.
     #[inline]
-    pub(crate) fn extent(&self, frame: &Frame) -> i64 {
-        frame.values[value(self.extent)]
+    pub(crate) fn extent<const VALUES: usize>(&self, frame: &Frame<VALUES>) -> i64 {
+        frame.values[self.extent]
     }
 
     /// Bytes of scratch memory of a thread.
     #[inline]
-    pub(crate) fn scratch(&self, frame: &Frame) -> usize {
+    pub(crate) fn scratch<const VALUES: usize>(&self, frame: &Frame<VALUES>) -> usize {
         frame.count(self.scratch)
     }
 }
 
-impl Frame {
-    /// A frame to lay out.
-    #[inline]
-    pub(crate) fn new() -> Frame {
-        Frame { values: [0; VALUES], data: [std::ptr::null_mut(); ARRAYS] }
-    }
-
+impl<const VALUES: usize> Frame<VALUES> {
     /// A value that was checked not to be negative.
     #[inline]
     fn count(&self, place: u8) -> usize {
-        self.values[value(place)] as usize
+        self.values[place] as usize
     }
 }
 
@@ -446,13 +497,6 @@ impl Op {
     }
 }
 
-/// The index of a value. All places are below [`VALUES`]; this says so in a form that needs no test.
-#[inline]
-fn value(place: u8) -> usize {
-    debug_assert!(usize::from(place) < VALUES);
-    usize::from(place) % VALUES
-}
-
 /// Whether two arrays, dense and not empty, share an address.
 #[inline]
 fn overlap(a: &Raw, b: &Raw) -> bool {
@@ -465,9 +509,21 @@ fn overlaps(raws: &[&Raw; ARRAYS], index: usize) -> bool {
     raws[..index].iter().any(|before| overlap(before, raws[index]))
 }
 
+/// The short way of each variant, up to the first that has none.
+pub(crate) fn all<const VALUES: usize>(
+    plan: &Plan,
+    abi: &Abi,
+    functions: &[Vec<PhaseFn>],
+) -> Vec<Quick<VALUES>> {
+    let variants = abi.variants.iter().zip(&plan.variants).zip(functions);
+    variants.map_while(|((variant, flat), functions)| Quick::new(plan, variant, flat, functions)).collect()
+}
+
 /// Works out the short way.
 struct Builder<'p> {
     plan: &'p Plan,
+    /// How many values there may be.
+    room: usize,
     /// The value at each place, where it is a constant.
     values: Vec<Option<i64>>,
     /// The other sizes that have a place.
@@ -479,9 +535,10 @@ struct Builder<'p> {
 }
 
 impl<'p> Builder<'p> {
-    fn new(plan: &'p Plan) -> Builder<'p> {
+    fn new(plan: &'p Plan, room: usize) -> Builder<'p> {
         Builder {
             plan,
+            room,
             values: Vec::new(),
             computed: Vec::new(),
             dims: vec![None; plan.fixed.len()],
@@ -491,7 +548,12 @@ impl<'p> Builder<'p> {
     }
 
     /// `None` where a call needs more room than there is, or binds dimensions in a way that there are no means for.
-    fn build(mut self, variant: &Variant, flat: &VariantPlan, functions: &[PhaseFn]) -> Option<Quick> {
+    fn build<const VALUES: usize>(
+        mut self,
+        variant: &Variant,
+        flat: &VariantPlan,
+        functions: &[PhaseFn],
+    ) -> Option<Quick<VALUES>> {
         let plan = self.plan;
         if !plan.computed.is_empty() || flat.tensors.len() > ARRAYS || flat.numbers.len() >= NUMBERS {
             return None;
@@ -509,30 +571,33 @@ impl<'p> Builder<'p> {
             Some((size, most)) => Some((self.compute(size)?, *most)),
             None => None,
         };
-        let arrays = (0..plan.slots.len()).map(|index| self.array(index, flat)).collect::<Option<_>>()?;
+        let arrays = (0..plan.slots.len()).map(|index| self.array(index, flat));
+        let mut inputs: Vec<Array> = arrays.collect::<Option<_>>()?;
+        let outputs = inputs.split_off(plan.inputs);
         let leading = self.leading()?;
-        let (axes, shared_axes) = self.axes()?;
+        let (axes, known_axes, shared_axes) = self.axes()?;
         let mut scratch: Vec<u8> = phases.iter().map(|phase| phase.scratch).collect();
         scratch.sort_unstable();
         scratch.dedup();
         let constant = |place: u8| usize::try_from(self.values[usize::from(place)]?).ok();
         let most = scratch.iter().try_fold(0, |most, &place| Some(constant(place)?.max(most)));
         let little = constant(shared).zip(most).and_then(|(shared, scratch)| Little::start(shared, scratch));
-        let mut template = [0; VALUES];
-        for (to, value) in template.iter_mut().zip(&self.values) {
+        let mut template = Values([0; VALUES]);
+        for (to, value) in template.0.iter_mut().zip(&self.values) {
             *to = value.unwrap_or(0);
         }
         let nothing = self.steps.is_empty() && counts.is_empty() && guard.is_none();
         let computation = Computation { steps: self.steps.into(), counts: counts.into(), guard };
         Some(Quick {
-            arrays,
+            inputs: inputs.into(),
+            outputs: outputs.into(),
             leading,
             axes,
+            known_axes,
             shared_axes,
             copies: self.copies.into(),
             computation: if nothing { None } else { Some(computation) },
             strides: variant.sizes.len() as u8,
-            many_values: self.values.len() > FEW_VALUES,
             shared,
             scratch: scratch.into(),
             little,
@@ -573,7 +638,7 @@ impl<'p> Builder<'p> {
     fn add(&mut self, value: Option<i64>) -> Option<u8> {
         let place = self.values.len();
         self.values.push(value);
-        (place < VALUES).then_some(place as u8)
+        (place < self.room).then_some(place as u8)
     }
 
     /// The place of a size. If it is computed, it is computed once.
@@ -637,8 +702,9 @@ impl<'p> Builder<'p> {
         if places.next().is_some() || place.max(index) >= ARRAYS || axes > MAX_AXES {
             return None;
         }
-        let leading = slot.leading.is_some();
-        Some(Array { dtype: slot.dtype, place: place as u8, rank: (axes - usize::from(leading)) as u8, leading })
+        let leading = u8::from(slot.leading.is_some());
+        let kind = Kind::plain(slot.dtype, axes as u8 - leading);
+        Some(Array { kind, leading, place: place as u8 })
     }
 
     /// The axes `..`, if there are any. Only results of a kernel that has them in no parameter can't be told.
@@ -659,28 +725,34 @@ impl<'p> Builder<'p> {
         Some(Some(Leading { first, rank, place, others: others.into() }))
     }
 
-    /// All axes but `..`, in the order in which they tell all dimensions; `None` if they don't.
-    fn axes(&self) -> Option<(Box<[Axis]>, Box<[SharedAxis]>)> {
+    /// All axes but `..`, in the order in which they tell all dimensions; `None` if they don't. Takes over copies.
+    fn axes(&mut self) -> Option<(Box<[Axis]>, Box<[Axis]>, Box<[SharedAxis]>)> {
         let plan = self.plan;
         let mut known: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
         if let Some(leading) = plan.leading {
             known[leading as usize] = true;
         }
-        let (mut axes, mut shared) = (Vec::new(), Vec::new());
+        let (mut first, mut second, mut shared) = (Vec::new(), Vec::new(), Vec::new());
         for (array, slot) in plan.slots.iter().enumerate() {
             for (at, dims) in plan.axes_of(slot).enumerate() {
                 if slot.leading == Some(at as u32) {
                     continue;
                 }
-                let after = slot.leading.is_some_and(|leading| at > leading as usize);
+                let after = u8::from(slot.leading.is_some_and(|leading| at > leading as usize));
                 // Counted without `..`, which is one of the declared axes.
-                let size = Place { array: array as u8, at: (at - usize::from(after)) as u8, after };
+                let size = Place { array: array as u8, at: at as u8 - after, after };
                 let [dim] = dims else {
                     shared.push((size, dims));
                     continue;
                 };
-                let known = std::mem::replace(&mut known[*dim as usize], true);
-                axes.push(Axis { size, dim: self.dims[*dim as usize]?, known });
+                let place = self.dims[*dim as usize]?;
+                if !std::mem::replace(&mut known[*dim as usize], true) {
+                    first.push(Axis { size, dim: place, to: place });
+                    continue;
+                }
+                let copy = self.copies.iter().position(|(from, _)| *from == place);
+                let to = copy.map_or(place, |copy| self.copies.swap_remove(copy).1);
+                second.push(Axis { size, dim: place, to });
             }
         }
         let shared_axis = |(size, dims): (Place, &[u32])| {
@@ -697,7 +769,7 @@ impl<'p> Builder<'p> {
             Some(SharedAxis { size, known: told, missing })
         };
         let shared = shared.into_iter().map(shared_axis).collect::<Option<_>>()?;
-        if known.contains(&false) { None } else { Some((axes.into(), shared)) }
+        if known.contains(&false) { None } else { Some((first.into(), second.into(), shared)) }
     }
 }
 

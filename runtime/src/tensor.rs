@@ -120,8 +120,7 @@ unsafe impl Sync for TensorViewMut<'_> {}
 impl<'a> TensorView<'a> {
     /// Stands for an array parameter that is left out; its default takes its place.
     pub const fn absent() -> TensorView<'a> {
-        let mut raw = Raw::scalar(DType::F32, std::ptr::null_mut());
-        raw.form = Form::Absent;
+        let raw = Raw::scalar(DType::F32, std::ptr::null_mut(), Form::Absent);
         TensorView { raw, life: PhantomData }
     }
 
@@ -219,7 +218,33 @@ pub(crate) struct Raw {
     shape: [i64; MAX_AXES],
     rank: u8,
     pub(crate) dtype: DType,
+    pub(crate) kind: Kind,
     form: Form,
+}
+
+/// The element type of a view, its number of axes, and whether it is plain: dense and not empty. All in one number, so
+/// that a call compares them at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(u32);
+
+impl Kind {
+    const PLAIN: u32 = 1 << 31;
+
+    #[inline(always)]
+    const fn new(dtype: DType, rank: u8, plain: bool) -> Kind {
+        Kind(dtype as u32 | (rank as u32) << 8 | if plain { Kind::PLAIN } else { 0 })
+    }
+
+    /// A plain array of this type with so many axes.
+    pub(crate) const fn plain(dtype: DType, rank: u8) -> Kind {
+        Kind::new(dtype, rank, true)
+    }
+
+    /// The same with more axes, up to [`MAX_AXES`].
+    #[inline(always)]
+    pub(crate) const fn and_axes(self, more: u32) -> Kind {
+        Kind(self.0 + (more << 8))
+    }
 }
 
 /// What a view can be used for, and how.
@@ -237,51 +262,58 @@ enum Form {
 
 impl Raw {
     /// An array without axes: one element.
-    const fn scalar(dtype: DType, ptr: *mut u8) -> Raw {
-        let bytes = dtype.bytes() as u64;
-        Raw { ptr, bytes, shape: [0; MAX_AXES], rank: 0, dtype, form: Form::Dense }
+    const fn scalar(dtype: DType, ptr: *mut u8, form: Form) -> Raw {
+        let kind = Kind::new(dtype, 0, matches!(form, Form::Dense));
+        Raw { ptr, bytes: dtype.bytes() as u64, shape: [0; MAX_AXES], rank: 0, dtype, kind, form }
     }
 
     #[inline]
     fn dense(dtype: DType, ptr: *mut u8, given: usize, shape: &[usize]) -> Raw {
-        let mut raw = Raw::shaped(dtype, ptr, shape);
-        let size = dtype.bytes() as u64;
-        if raw.bytes != given as u64 * size && raw.fault().is_none() {
-            raw.form = Form::Faulty(ViewError::Length { given, needed: raw.bytes / size });
-        }
-        raw
+        Raw::shaped(dtype, ptr, Some(given), shape)
     }
 
-    /// Dense, or faulty.
+    /// Dense, or faulty; `given` is the number of elements that there are, if known.
     #[inline]
-    fn shaped(dtype: DType, ptr: *mut u8, shape: &[usize]) -> Raw {
-        let mut raw = Raw::scalar(dtype, ptr);
+    fn shaped(dtype: DType, ptr: *mut u8, given: Option<usize>, shape: &[usize]) -> Raw {
         if shape.len() > MAX_AXES {
-            raw.form = Form::Faulty(ViewError::TooManyAxes { axes: shape.len() });
-            return raw;
+            return Raw::scalar(dtype, ptr, Form::Faulty(ViewError::TooManyAxes { axes: shape.len() }));
         }
-        raw.rank = shape.len() as u8;
         // Saturated, the product stays beyond the limit unless an axis is empty.
         let (mut product, mut large) = (1u64, false);
-        for (to, &size) in raw.shape.iter_mut().zip(shape) {
+        let mut sizes = [0; MAX_AXES];
+        for (to, &size) in sizes.iter_mut().zip(shape) {
             *to = size as i64;
             large |= size as u64 >= DIM_LIMIT as u64;
             product = product.saturating_mul(size as u64);
         }
-        raw.bytes = product.saturating_mul(dtype.bytes() as u64);
-        if large || product >= LEN_LIMIT {
-            raw.form = Form::Faulty(ViewError::TooLarge);
-        }
-        raw
+        let form = match given {
+            _ if large || product >= LEN_LIMIT => Form::Faulty(ViewError::TooLarge),
+            Some(given) if given as u64 != product => {
+                Form::Faulty(ViewError::Length { given, needed: product })
+            }
+            Some(_) | None => Form::Dense,
+        };
+        let rank = shape.len() as u8;
+        let kind = Kind::new(dtype, rank, product != 0 && matches!(form, Form::Dense));
+        let bytes = product.saturating_mul(dtype.bytes() as u64);
+        Raw { ptr, bytes, shape: sizes, rank, dtype, kind, form }
+    }
+
+    /// The same, to be used in another way than dense.
+    fn with(mut self, form: Form) -> Raw {
+        self.kind = Kind::new(self.dtype, self.rank, false);
+        self.form = form;
+        self
     }
 
     fn strided(dtype: DType, ptr: *mut u8, shape: &[usize], strides: &[isize]) -> Raw {
-        let mut raw = Raw::shaped(dtype, ptr, shape);
-        if raw.fault().is_none() && shape.len() != strides.len() {
-            raw.form = Form::Faulty(ViewError::StrideCount { axes: shape.len(), strides: strides.len() });
-        }
+        let raw = Raw::shaped(dtype, ptr, None, shape);
         if raw.fault().is_some() {
             return raw;
+        }
+        if shape.len() != strides.len() {
+            let cause = ViewError::StrideCount { axes: shape.len(), strides: strides.len() };
+            return raw.with(Form::Faulty(cause));
         }
         let mut own = [0; MAX_AXES];
         for (to, &stride) in own.iter_mut().zip(strides) {
@@ -295,36 +327,34 @@ impl Raw {
         if dense || raw.bytes == 0 {
             return raw;
         }
-        raw.form = Form::Strided(own);
-        if raw.reach(dtype.bytes() as i64).is_none() {
-            raw.form = Form::Faulty(ViewError::TooLarge);
-        }
-        raw
+        let raw = raw.with(Form::Strided(own));
+        let counts = raw.reach(dtype.bytes() as i64).is_some();
+        if counts { raw } else { raw.with(Form::Faulty(ViewError::TooLarge)) }
     }
 
     /// With a fault if a position lies outside the `given` elements from the pointer on.
-    fn within(mut self, given: usize) -> Raw {
+    fn within(self, given: usize) -> Raw {
         if self.fault().is_none() && self.bytes > 0 {
             let inside = self.reach(1).is_some_and(|(low, high)| low == 0 && (high as u64) < given as u64);
             if !inside {
-                self.form = Form::Faulty(ViewError::OutOfBounds { given });
+                return self.with(Form::Faulty(ViewError::OutOfBounds { given }));
             }
         }
         self
     }
 
     /// With a fault if the pointer is not a multiple of the element size.
-    fn aligned(mut self) -> Raw {
+    fn aligned(self) -> Raw {
         let aligned = (self.ptr as usize).is_multiple_of(self.dtype.bytes());
         if self.fault().is_none() && self.bytes > 0 && !aligned {
-            self.form = Form::Faulty(ViewError::Misaligned);
+            return self.with(Form::Faulty(ViewError::Misaligned));
         }
         self
     }
 
     /// With a fault if two positions might be the same element: in the order of their strides, each axis must step
     /// over all that the smaller ones reach. (Some harmless layouts with interleaved axes are refused with that.)
-    fn distinct(mut self) -> Raw {
+    fn distinct(self) -> Raw {
         let Form::Strided(strides) = self.form else { return self };
         let mut axes = [(0u64, 0u64); MAX_AXES];
         let rank = self.rank as usize;
@@ -336,7 +366,7 @@ impl Raw {
         let mut reach = 0;
         for &(stride, size) in axes.iter().filter(|axis| axis.1 > 1) {
             if stride <= reach {
-                self.form = Form::Faulty(ViewError::SharedPositions);
+                return self.with(Form::Faulty(ViewError::SharedPositions));
             }
             reach += stride * (size - 1);
         }
@@ -411,12 +441,6 @@ impl Raw {
     #[inline]
     pub(crate) fn size(&self, axis: usize) -> i64 {
         self.shape[axis % MAX_AXES]
-    }
-
-    /// Whether both have the same shape.
-    #[inline]
-    pub(crate) fn same_shape(&self, other: &Raw) -> bool {
-        self.rank == other.rank && (0..self.rank()).all(|axis| self.size(axis) == other.size(axis))
     }
 
     /// Stride of an axis, in elements. For dense views it is computed, so not for the hot path.
@@ -532,7 +556,7 @@ impl Tensor {
 /// How many elements an array of this shape has, within the limits.
 fn element_count(shape: &[usize]) -> Result<usize, Error> {
     // Of one byte each.
-    let raw = Raw::shaped(DType::Bool, std::ptr::null_mut(), shape);
+    let raw = Raw::shaped(DType::Bool, std::ptr::null_mut(), None, shape);
     match raw.fault() {
         None => usize::try_from(raw.bytes).map_err(|_| Error::TooLarge { what: format!("{shape:?}") }),
         Some(ViewError::TooManyAxes { axes }) => {
