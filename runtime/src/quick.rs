@@ -81,8 +81,11 @@ struct Array {
 /// The axes `..`, in the first array that has them.
 #[derive(Debug)]
 struct Leading {
-    first: LeadingAxes,
-    /// How many axes that array has besides.
+    /// The array.
+    array: u8,
+    /// How many axes stand before them.
+    at: u8,
+    /// How many axes there are besides.
     rank: u8,
     /// The place of their product.
     place: u8,
@@ -259,15 +262,26 @@ impl<const VALUES: usize> Quick<VALUES> {
         outputs: &[TensorViewMut<'_>],
         frame: &mut Frame<VALUES>,
     ) -> Fit {
-        let Some(result) = outputs.first().map(|view| &view.raw) else { return Fit::No };
-        let mut count = 0;
+        let (Some(result), Some(array)) = (outputs.first(), self.outputs.first()) else { return Fit::No };
+        let result = &result.raw;
+        let values = &mut frame.values;
+        let (mut count, mut first) = (0, result);
         if let Some(leading) = &self.leading {
-            let first = inputs.get(usize::from(leading.first.array)).map_or(result, |view| &view.raw);
+            first = inputs.get(usize::from(leading.array)).map_or(result, |view| &view.raw);
             count = first.rank().wrapping_sub(usize::from(leading.rank));
             if count > MAX_AXES {
                 return Fit::No;
             }
+            let product = leading.product(first, count);
+            if product >= DIM_LIMIT {
+                return Fit::No;
+            }
+            values[leading.place] = product;
         }
+        if !array.takes(result, count) {
+            return Fit::No;
+        }
+        frame.data[usize::from(array.place) % ARRAYS] = result.ptr;
         let mut raws = [result; ARRAYS];
         let mut overlapping = false;
         for (index, (array, view)) in self.inputs.iter().zip(inputs).enumerate() {
@@ -278,18 +292,13 @@ impl<const VALUES: usize> Quick<VALUES> {
             raws[index % ARRAYS] = &view.raw;
             overlapping |= overlap(&view.raw, result);
         }
-        for (number, (array, view)) in self.outputs.iter().zip(outputs).enumerate() {
-            if !array.takes(&view.raw, count) {
-                return Fit::No;
-            }
-            frame.data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
-            if number > 0 {
-                raws[(inputs.len() + number) % ARRAYS] = &view.raw;
-                overlapping |= overlaps(&raws, inputs.len() + number);
+        if outputs.len() > 1 {
+            match self.lay_out_more(inputs.len(), outputs, count, &mut raws, &mut frame.data) {
+                Some(more) => overlapping |= more,
+                None => return Fit::No,
             }
         }
-        let values = &mut frame.values;
-        if !self.bind(&raws, count, values) {
+        if !self.bind(&raws, first, count, values) {
             return Fit::No;
         }
         for &(from, to) in &self.copies {
@@ -305,18 +314,38 @@ impl<const VALUES: usize> Quick<VALUES> {
         }
     }
 
-    /// Binds all dimensions, or checks them, in arrays whose numbers of axes are right and of which `count` are `..`.
+    /// The results after the first; whether one overlaps an array before it, or `None` if they don't fit.
+    #[inline(never)]
+    fn lay_out_more<'a>(
+        &self,
+        inputs: usize,
+        outputs: &'a [TensorViewMut<'_>],
+        count: usize,
+        raws: &mut [&'a Raw; ARRAYS],
+        data: &mut [*mut u8; ARRAYS],
+    ) -> Option<bool> {
+        let mut overlapping = false;
+        for (index, (array, view)) in self.outputs.iter().zip(outputs).enumerate().skip(1) {
+            if !array.takes(&view.raw, count) {
+                return None;
+            }
+            data[usize::from(array.place) % ARRAYS] = view.raw.ptr;
+            let index = inputs + index;
+            raws[index % ARRAYS] = &view.raw;
+            // The first result stands for all that are not there yet.
+            overlapping |= raws[..index].iter().any(|before| overlap(before, &view.raw));
+        }
+        Some(overlapping)
+    }
+
+    /// Binds all dimensions but `..`, or checks them, in arrays whose numbers of axes are right and of which `count`
+    /// are `..`, bound in the array `first`.
     #[inline(always)]
-    fn bind(&self, raws: &[&Raw; ARRAYS], count: usize, values: &mut Values<VALUES>) -> bool {
+    fn bind(&self, raws: &[&Raw; ARRAYS], first: &Raw, count: usize, values: &mut Values<VALUES>) -> bool {
         let mut differ = 0;
         if let Some(leading) = &self.leading {
-            let product = leading.first.product(raws, count);
-            if product >= DIM_LIMIT {
-                return false;
-            }
-            values[leading.place] = product;
             for other in &leading.others {
-                differ |= leading.first.differ(other, raws, count);
+                differ |= leading.differ(first, other, raws, count);
             }
         }
         for axis in &self.axes {
@@ -393,25 +422,31 @@ impl Array {
     }
 }
 
-impl LeadingAxes {
-    /// Their product.
-    #[inline]
-    fn product(&self, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
-        let (raw, at) = (raws[usize::from(self.array) % ARRAYS], usize::from(self.at));
-        match count {
-            0 => 1,
-            1 => raw.size(at),
-            _ => (at..at + count).fold(1, |product, axis| product.wrapping_mul(raw.size(axis))),
-        }
+impl Leading {
+    /// Their product in the first array.
+    #[inline(always)]
+    fn product(&self, first: &Raw, count: usize) -> i64 {
+        // Most often there is one.
+        if count == 1 { first.size(usize::from(self.at)) } else { self.product_of_many(first, count) }
     }
 
-    /// Zero if they are the same in another array.
-    #[inline]
-    fn differ(&self, other: &LeadingAxes, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
-        let (a, b) = (raws[usize::from(self.array) % ARRAYS], raws[usize::from(other.array) % ARRAYS]);
+    #[inline(never)]
+    fn product_of_many(&self, first: &Raw, count: usize) -> i64 {
+        let at = usize::from(self.at);
+        // In an array that is wrong or empty this may overflow; nothing is made of it then.
+        (at..at + count).fold(1, |product: i64, axis| product.wrapping_mul(first.size(axis)))
+    }
+
+    /// Zero if they are the same in the other array.
+    #[inline(always)]
+    fn differ(&self, first: &Raw, other: &LeadingAxes, raws: &[&Raw; ARRAYS], count: usize) -> i64 {
+        let (at, other_at) = (usize::from(self.at), usize::from(other.at));
+        let other = raws[usize::from(other.array) % ARRAYS];
         let mut differ = 0;
-        for axis in 0..count {
-            differ |= a.size(usize::from(self.at) + axis) ^ b.size(usize::from(other.at) + axis);
+        let mut axis = 0;
+        while axis < count {
+            differ |= first.size(at + axis) ^ other.size(other_at + axis);
+            axis += 1;
         }
         differ
     }
@@ -502,11 +537,6 @@ impl Op {
 fn overlap(a: &Raw, b: &Raw) -> bool {
     let (from, to) = (a.ptr as usize, b.ptr as usize);
     (to.wrapping_sub(from) < a.bytes as usize) | (from.wrapping_sub(to) < b.bytes as usize)
-}
-
-/// Whether an array shares an address with one before it.
-fn overlaps(raws: &[&Raw; ARRAYS], index: usize) -> bool {
-    raws[..index].iter().any(|before| overlap(before, raws[index]))
 }
 
 /// The short way of each variant, up to the first that has none.
@@ -722,7 +752,8 @@ impl<'p> Builder<'p> {
         let first = others.remove(0);
         let rank = self.plan.slots[usize::from(first.array)].axes.len() as u8 - 1;
         let place = self.dims[dim as usize]?;
-        Some(Some(Leading { first, rank, place, others: others.into() }))
+        let others = others.into();
+        Some(Some(Leading { array: first.array, at: first.at, rank, place, others }))
     }
 
     /// All axes but `..`, in the order in which they tell all dimensions; `None` if they don't. Takes over copies.
