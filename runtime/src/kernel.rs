@@ -191,7 +191,8 @@ impl Kernel {
             numbers = self.without_dim_params(numbers)?;
         }
         let given = |index: usize| numbers.get(index).copied();
-        if self.run_quickly(inputs, outputs, numbers.is_empty(), &given, self.threads) {
+        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads: self.threads };
+        if self.run_quickly(&call) {
             return Ok(());
         }
         self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
@@ -237,102 +238,21 @@ impl Kernel {
         threads: usize,
     ) -> Result<(), Error> {
         let given = |index: usize| numbers.get(index);
-        let defaults = numbers.are_defaults();
-        if asked.is_nothing() && self.run_quickly(inputs, outputs, defaults, &given, threads) {
+        let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), threads };
+        if asked.is_nothing() && self.run_quickly(&call) {
             return Ok(());
         }
         self.run_generally(inputs, outputs, numbers, asked, threads)
     }
 
-    /// Makes the call the short way, if there is one; otherwise does nothing and returns false. `given` are the
-    /// numbers, `defaults` tells that there are none.
+    /// Makes the call the short way, if there is one; otherwise does nothing and returns false.
     #[inline(always)]
-    fn run_quickly(
-        &self,
-        inputs: &[TensorView<'_>],
-        outputs: &[TensorViewMut<'_>],
-        defaults: bool,
-        given: &impl Fn(usize) -> Option<f64>,
-        threads: usize,
-    ) -> bool {
-        if self.inner.quick.is_empty() {
-            return self.run_quick_variants(
-                &self.inner.quick_many,
-                0,
-                inputs,
-                outputs,
-                defaults,
-                given,
-                threads,
-            );
-        }
-        self.run_quick_variant(&self.inner.quick, 0, inputs, outputs, defaults, given, threads)
-    }
-
-    /// As `run_quickly`, in this or a later variant.
-    #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "they stay in registers")]
-    fn run_quick_variant<const VALUES: usize>(
-        &self,
-        variants: &[Quick<VALUES>],
-        index: usize,
-        inputs: &[TensorView<'_>],
-        outputs: &[TensorViewMut<'_>],
-        defaults: bool,
-        given: &impl Fn(usize) -> Option<f64>,
-        threads: usize,
-    ) -> bool {
+    fn run_quickly(&self, call: &Call<'_, impl Fn(usize) -> Option<f64>>) -> bool {
         let inner = &*self.inner;
-        let Some(quick) = variants.get(index) else { return false };
-        let mut frame = quick.frame();
-        match quick.lay_out(inputs, outputs, &mut frame) {
-            Fit::Yes => {}
-            Fit::Overlapping => {
-                let array = |slot: usize| array(inputs, outputs, slot);
-                if inner.check_overlaps(&inner.plan.variants[index], &array).is_err() {
-                    return false;
-                }
-            }
-            Fit::NextVariant => {
-                return self.run_quick_variants(
-                    variants,
-                    index + 1,
-                    inputs,
-                    outputs,
-                    defaults,
-                    given,
-                    threads,
-                );
-            }
-            Fit::No => return false,
+        match inner.quick.first() {
+            Some(quick) => inner.run_quick(&inner.quick, quick, 0, call),
+            None => inner.run_quick_later(&inner.quick_many, 0, call),
         }
-        let own;
-        let scalars = if defaults {
-            quick.defaults()
-        } else {
-            own = quick.numbers(given);
-            own.as_ref().map(|own| &own[..])
-        };
-        let Some(scalars) = scalars else { return false };
-        // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results, writable
-        // until the end of this function; results share memory with nothing but what the variant allows.
-        unsafe { inner.run_quick(quick, index, &frame, scalars, threads) }
-    }
-
-    /// As `run_quick_variant`, apart.
-    #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "as above")]
-    fn run_quick_variants<const VALUES: usize>(
-        &self,
-        variants: &[Quick<VALUES>],
-        index: usize,
-        inputs: &[TensorView<'_>],
-        outputs: &[TensorViewMut<'_>],
-        defaults: bool,
-        given: &impl Fn(usize) -> Option<f64>,
-        threads: usize,
-    ) -> bool {
-        self.run_quick_variant(variants, index, inputs, outputs, defaults, given, threads)
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
@@ -432,6 +352,17 @@ impl Kernel {
         let expected = names.map(|name| name.as_ref().to_owned()).collect();
         Error::Count { kernel: self.inner.signature.name.clone(), what, expected, given }
     }
+}
+
+/// A call by place of which nothing else is asked.
+struct Call<'a, Given> {
+    inputs: &'a [TensorView<'a>],
+    outputs: &'a [TensorViewMut<'a>],
+    /// The numbers given, by their index.
+    given: Given,
+    /// Whether there are none.
+    defaults: bool,
+    threads: usize,
 }
 
 /// The values of the number parameters of a call.
@@ -635,13 +566,58 @@ impl Inner {
         bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
     }
 
+    /// Makes a call the short way, in this variant or a later one; or does nothing and returns false.
+    #[inline(always)]
+    fn run_quick<const VALUES: usize>(
+        &self,
+        variants: &[Quick<VALUES>],
+        quick: &Quick<VALUES>,
+        index: usize,
+        call: &Call<'_, impl Fn(usize) -> Option<f64>>,
+    ) -> bool {
+        let mut frame = quick.frame();
+        match quick.lay_out(call.inputs, call.outputs, &mut frame) {
+            Fit::Yes => {}
+            Fit::Overlapping => {
+                let array = |slot: usize| array(call.inputs, call.outputs, slot);
+                if self.check_overlaps(&self.plan.variants[index], &array).is_err() {
+                    return false;
+                }
+            }
+            Fit::NextVariant => return self.run_quick_later(variants, index + 1, call),
+            Fit::No => return false,
+        }
+        let own;
+        let scalars = if call.defaults {
+            quick.defaults()
+        } else {
+            own = quick.numbers(&call.given);
+            own.as_ref().map(|own| &own[..])
+        };
+        let Some(scalars) = scalars else { return false };
+        // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results, writable
+        // as long as the call; results share memory with nothing but what the variant allows.
+        unsafe { self.run_quick_phases(quick, index, &frame, scalars, call.threads) }
+    }
+
+    /// As `run_quick`, apart from the call that most often goes there.
+    #[inline(never)]
+    fn run_quick_later<const VALUES: usize>(
+        &self,
+        variants: &[Quick<VALUES>],
+        index: usize,
+        call: &Call<'_, impl Fn(usize) -> Option<f64>>,
+    ) -> bool {
+        variants.get(index).is_some_and(|quick| self.run_quick(variants, quick, index, call))
+    }
+
     /// Runs the phases in order; false, before the first one, where there is no memory for them.
     ///
     /// # Safety
     /// The frame was laid out by this short way of this variant; its arrays may be read, those of results written, by
     /// this call alone; they overlap only as the variant allows.
     #[inline(always)]
-    unsafe fn run_quick<const VALUES: usize>(
+    unsafe fn run_quick_phases<const VALUES: usize>(
         &self,
         quick: &Quick<VALUES>,
         index: usize,
@@ -652,7 +628,7 @@ impl Inner {
         let mut little = Little::new();
         let Some(start) = quick.little(frame).filter(|_| threads == 1) else {
             // SAFETY: passed on.
-            return unsafe { self.run_quick_with_more(quick, index, frame, scalars, threads) };
+            return unsafe { self.run_quick_phases_with_more(quick, index, frame, scalars, threads) };
         };
         let (shared, scratch) = little.parts(start);
         let args = quick.args(frame, scalars, shared);
@@ -667,12 +643,12 @@ impl Inner {
         true
     }
 
-    /// As `run_quick`, on several threads or with memory that is lent.
+    /// As `run_quick_phases`, on several threads or with memory that is lent.
     ///
     /// # Safety
-    /// As for `run_quick`.
-    #[cold]
-    unsafe fn run_quick_with_more<const VALUES: usize>(
+    /// As for `run_quick_phases`.
+    #[inline(never)]
+    unsafe fn run_quick_phases_with_more<const VALUES: usize>(
         &self,
         quick: &Quick<VALUES>,
         index: usize,

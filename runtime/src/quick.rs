@@ -627,7 +627,8 @@ impl<'p> Builder<'p> {
             shared_axes,
             copies: self.copies.into(),
             computation: if nothing { None } else { Some(computation) },
-            strides: variant.sizes.len() as u8,
+            // Where there are none, nothing is read there.
+            strides: if self.values.len() > variant.sizes.len() { variant.sizes.len() as u8 } else { 0 },
             shared,
             scratch: scratch.into(),
             little,
