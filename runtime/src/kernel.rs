@@ -255,9 +255,22 @@ impl Kernel {
         }
     }
 
+    /// Makes the call the short way, or does nothing and returns false.
+    #[cfg(test)]
+    pub(crate) fn runs_quickly(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: &[f64],
+    ) -> bool {
+        let given = |index: usize| numbers.get(index).copied();
+        let defaults = numbers.is_empty();
+        self.run_quickly(&Call { inputs, outputs, given, defaults, threads: self.threads })
+    }
+
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
     #[inline(never)]
-    fn run_generally(
+    pub(crate) fn run_generally(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
