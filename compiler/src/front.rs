@@ -3,7 +3,7 @@
 use act_runtime::Module;
 
 use crate::diag::{Diagnostics, Source, Sources, render};
-use crate::emit::{self, EmitError};
+use crate::emit::{self, CompiledKernel, EmitError};
 use crate::pipeline::{self, Blind, CompileError, Options};
 
 /// Why a text does not become kernels. Displays as the compiler's messages, with the places in the text.
@@ -51,10 +51,16 @@ pub fn compile_with(text: &str, options: &Options) -> Result<Module, Error> {
 
 /// The same for a text with a name, which messages show.
 pub fn compile_named(name: &str, text: &str, options: &Options) -> Result<Module, Error> {
+    let kernels = compile_kernels(name, text, options)?;
+    Ok(emit::jit::load(kernels)?.with_threads(options.threads))
+}
+
+/// Compiles every kernel of a text for any machine: what [`emit::object()`] makes an object file of.
+pub fn compile_kernels(name: &str, text: &str, options: &Options) -> Result<Vec<CompiledKernel>, Error> {
     let mut sources = Sources::new();
     let file = sources.add(Source::new(name, text));
     match pipeline::compile(&sources, file, options, &mut Blind) {
-        Ok((kernels, _)) => Ok(emit::jit::load(kernels)?.with_threads(options.threads)),
+        Ok((kernels, _)) => Ok(kernels),
         Err(CompileError::Text(diagnostics)) => Err(Error::Text { diagnostics, sources }),
         Err(CompileError::Target(error)) => Err(Error::Target(error.message)),
     }

@@ -9,7 +9,7 @@ use act_runtime::abi::{DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError};
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::emit::CompiledKernel;
+use crate::emit::{self, CompiledKernel};
 use crate::graph::{Decl, Graph, regions};
 use crate::loops::{self, Func, Verified};
 use crate::sema;
@@ -217,7 +217,7 @@ pub fn compile_graph(
     let code = backend::select(&func, &options.target)?;
     watch.stage(Stage::Clif, &kernel, &code);
     let code = backend::encode(code)?;
-    watch.stage(Stage::Asm, &kernel, &Lazy(|| format!("{} bytes", code.functions.len())));
+    watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
     Ok(CompiledKernel::new(signature, vec![code]))
 }
 

@@ -103,8 +103,9 @@ impl<'a> Bind<'a> {
                 return if *compiled == size { Ok(()) } else { wrong(*compiled) };
             }
             let Some(index) = signature.dims.iter().position(|dim| dim.name == name) else {
-                let names = signature.dim_params.iter().map(|(param, _)| param);
-                let names = names.chain(signature.dims.iter().map(|dim| &dim.name));
+                let params = || signature.dim_params.iter().map(|(param, _)| param);
+                let dims = signature.dims.iter().map(|dim| &dim.name);
+                let names = params().chain(dims.filter(|dim| params().all(|param| param != *dim)));
                 return Err(bind.unknown("dimension", name, names));
             };
             match signature.dims[index].kind {

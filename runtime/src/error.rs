@@ -423,7 +423,8 @@ impl fmt::Display for ViewError {
 
 /// `; there is …`, for a name that was not found.
 fn one_of(f: &mut fmt::Formatter<'_>, known: &[String]) -> fmt::Result {
-    if known.is_empty() { Ok(()) } else { write!(f, "; there is {}", Names(known)) }
+    let verb = if known.len() == 1 { "is" } else { "are" };
+    if known.is_empty() { Ok(()) } else { write!(f, "; there {verb} {}", Names(known)) }
 }
 
 /// Names between commas.

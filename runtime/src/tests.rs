@@ -307,10 +307,10 @@ fn mistakes_by_name() {
     fails(|bind| bind.set("tau", 1.0), "`k` has no number `tau`; there is `eps`");
     fails(|bind| bind.set("x", 1.0), "`k` has no number `x`; there is `eps`");
     fails(|bind| bind.set("eps", 1.0).set("eps", 1.0), "`eps` was given twice");
-    fails(|bind| bind.dim("m", 1), "`k` has no dimension `m`; there is `n`, `d`");
-    fails(|bind| bind.leading(&[1]), "`k` has no dimension `..`; there is `n`, `d`");
-    fails(|bind| bind.input("v", TensorView::absent()), "`k` has no array parameter `v`; there is `x`, `w`");
-    fails(|bind| bind.input("y", TensorView::absent()), "`k` has no array parameter `y`; there is `x`, `w`");
+    fails(|bind| bind.dim("m", 1), "`k` has no dimension `m`; there are `n`, `d`");
+    fails(|bind| bind.leading(&[1]), "`k` has no dimension `..`; there are `n`, `d`");
+    fails(|bind| bind.input("v", TensorView::absent()), "`k` has no array parameter `v`; there are `x`, `w`");
+    fails(|bind| bind.input("y", TensorView::absent()), "`k` has no array parameter `y`; there are `x`, `w`");
     fails(
         |bind| bind.dim("n", -1).input("x", view(&[1.0f32; 4], [2, 2])),
         "dimension `n` can't have -1 positions; the limits are 0 and 2^31 - 1",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use act_runtime::abi::PhaseFn;
 use act_runtime::{Kernel, Module};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, ModuleResult, default_libcall_names};
+use cranelift_module::{FuncId, Linkage, default_libcall_names};
 
 use super::{CompiledKernel, EmitError, define};
 use crate::target::Target;
@@ -39,7 +39,7 @@ pub fn load(kernels: Vec<CompiledKernel>) -> Result<Module, EmitError> {
     let isa = target.isa().map_err(EmitError::new)?;
     let mut memory =
         Memory(ManuallyDrop::new(JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()))));
-    let ids = define_all(&mut memory.0, &kernels).map_err(EmitError::new)?;
+    let ids = define_all(&mut memory.0, &kernels)?;
     memory.0.finalize_definitions().map_err(EmitError::new)?;
     let functions = addresses(&memory.0, &ids);
     let memory = Arc::new(memory);
@@ -70,13 +70,13 @@ fn check(kernels: &[CompiledKernel], target: &Target) -> Result<(), EmitError> {
 /// For each kernel, variant and phase its function.
 type Functions<T> = Vec<Vec<Vec<T>>>;
 
-fn define_all(module: &mut JITModule, kernels: &[CompiledKernel]) -> ModuleResult<Functions<FuncId>> {
+fn define_all(module: &mut JITModule, kernels: &[CompiledKernel]) -> Result<Functions<FuncId>, EmitError> {
     let mut ids = Vec::new();
     for kernel in kernels {
         let mut variants = Vec::new();
         for code in &kernel.variants {
-            let phases: ModuleResult<_> =
-                code.functions.iter().map(|function| define(module, function)).collect();
+            let phases: Result<_, EmitError> =
+                code.functions.iter().map(|function| define(module, function, Linkage::Local)).collect();
             variants.push(phases?);
         }
         ids.push(variants);

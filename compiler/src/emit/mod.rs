@@ -1,12 +1,26 @@
-//! Ways for machine code to leave the compiler: into memory ([`jit`]), into an object file, and as text.
+//! Ways for machine code to leave the compiler: into memory ([`jit`]), into an object file ([`object()`]) with a C header
+//! ([`header()`]) and a Rust file ([`rust_stub()`]) beside it, and as text ([`listing()`]).
 //!
 //! All take [`CompiledKernel`]s. Nothing here looks at anything older than [`MachineCode`].
 
+mod entry;
+mod errors;
+mod header;
+mod interface;
 pub mod jit;
+mod listing;
+mod object;
+mod rust_stub;
+mod x86;
+
+pub use header::header;
+pub use listing::listing;
+pub use object::{ObjectOptions, object};
+pub use rust_stub::rust_stub;
 
 use act_runtime::abi::{Abi, Signature};
 use cranelift_codegen::ir::{AbiParam, types};
-use cranelift_module::{FuncId, Linkage, Module, ModuleResult};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 
 use crate::backend::{MachineCode, MachineFunction};
 
@@ -57,11 +71,21 @@ impl std::fmt::Display for EmitError {
 
 impl std::error::Error for EmitError {}
 
+impl From<ModuleError> for EmitError {
+    fn from(error: ModuleError) -> EmitError {
+        EmitError::new(error)
+    }
+}
+
 /// Puts the function of a phase into a module, whatever becomes of it.
-fn define(module: &mut dyn Module, function: &MachineFunction) -> ModuleResult<FuncId> {
+fn define(
+    module: &mut dyn Module,
+    function: &MachineFunction,
+    linkage: Linkage,
+) -> Result<FuncId, EmitError> {
     let mut signature = module.make_signature();
     signature.params.extend([AbiParam::new(types::I64); 4]);
-    let id = module.declare_function(&function.symbol, Linkage::Export, &signature)?;
+    let id = module.declare_function(&function.symbol, linkage, &signature)?;
     module.define_function_bytes(id, function.alignment, &function.bytes, &[])?;
     Ok(id)
 }

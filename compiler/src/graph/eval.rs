@@ -135,6 +135,7 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         Prim::Sigmoid => x[0].sigmoid(),
         Prim::Erf => x[0].erf(),
         Prim::Erfc => x[0].erfc(),
+        Prim::OnePlusErf => (-x[0]).erfc(),
         Prim::Sin => x[0].sin(),
         Prim::Cos => x[0].cos(),
         Prim::Tan => x[0].tan(),

@@ -450,7 +450,7 @@ fn of_elementary(prim: Prim, of: &[Range], any: Range) -> Range {
         Prim::Cbrt | Prim::Sinh | Prim::Asinh => odd(inf),
         Prim::Atan => odd(2.0),
         Prim::Sigmoid => known(0.0, 1.0),
-        Prim::Erfc => known(0.0, 2.0),
+        Prim::Erfc | Prim::OnePlusErf => known(0.0, 2.0),
         Prim::Sin | Prim::Cos => known(-1.0, 1.0).or_nan(a.may_be_infinite()),
         Prim::Cosh => known(1.0, inf),
         Prim::Hypot => known(0.0, inf),

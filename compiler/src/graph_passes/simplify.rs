@@ -2,7 +2,7 @@
 //!
 //! **A rule is exact**: the same number, infinity or signed zero for every operand, NaN where the other is NaN. So there is
 //! no rule for `x + 0` (`-0 + 0` is `0`), and none reassociates. The exceptions are those that the language's numerics
-//! name: `reciprocal`, `pow-whole`, `pow-half`.
+//! name: `reciprocal`, `pow-whole`, `pow-half`, and identities that avoid a cancellation: `one-plus-erf`, `one-plus-tanh`.
 //!
 //! A node's operands are simplified before it; what a rule makes is looked at again. Needs nothing, better after fold
 //! and cse (operands are compared by name); leaves nodes unused (dce), and constants that fold may join.
@@ -111,6 +111,8 @@ rules! {
     "reciprocal" "a / b = a * (1 / b) where b lacks a dimension of a and 2^-126 <= |b| <= 2^126 (or b is 0): at most 1.5 ulp" |s, n| s.reciprocal(n);
     "pow-whole" "x^n for whole |n| <= 16 is a product by squaring from the lowest bit, or 1 over it" |s, n| s.whole_power(n);
     "pow-half" "x^0.5 = sqrt(x)" |s, n| { let (x, y) = two(n, Prim::Pow)?; s.is(y, 0.5).then(|| un(Prim::Sqrt, x)) };
+    "one-plus-erf" "1 + erf(x), one function in f32: nothing cancels, at most 2^-23 from the exact sum" |s, n| { let (a, b) = s.either(n, Prim::Add)?; let x = s.un(a, Prim::Erf)?; (s.is(b, 1.0) && n.dtype == DType::F32).then(|| un(Prim::OnePlusErf, x)) };
+    "one-plus-tanh" "1 + tanh(x) = 2 * sigmoid(2 * x): nothing cancels" |s, n| s.one_plus_tanh(n);
     "broadcast-operand" "f(repeated x) = repeated f(x); an operand need not be repeated along dimensions that another one has" |s, n| s.bare_operands(n);
     "broadcast-broadcast" "repeated twice is repeated once" |s, n| match n.op { Op::Broadcast(a) => s.source(a).map(|a| Other(Op::Broadcast(a))), _ => None };
     "slice-stack" "a position of a stack is the value there" |s, n| s.sliced_stack(n);
@@ -267,6 +269,15 @@ impl Site<'_> {
         let one = self.add(Op::Const(Constant::new(node.dtype, 1.0)), node.dtype);
         let inverse = self.add(Op::Prim(Prim::Div, vec![one, b]), node.dtype);
         Some(bin(Prim::Mul, a, inverse))
+    }
+
+    fn one_plus_tanh(&mut self, node: &Node) -> Option<Becomes> {
+        let (a, b) = self.either(node, Prim::Add)?;
+        let x = self.un(a, Prim::Tanh).filter(|_| self.is(b, 1.0))?;
+        let two = self.add(Op::Const(Constant::new(node.dtype, 2.0)), node.dtype);
+        let twice = self.add(Op::Prim(Prim::Mul, vec![x, two]), node.dtype);
+        let sigmoid = self.add(Op::Prim(Prim::Sigmoid, vec![twice]), node.dtype);
+        Some(bin(Prim::Mul, sigmoid, two))
     }
 
     fn whole_power(&mut self, node: &Node) -> Option<Becomes> {

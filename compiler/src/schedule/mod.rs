@@ -14,6 +14,12 @@ use crate::types::DType;
 /// A map loop takes so many vectors at a time that its body has about this many instructions.
 const BODY: u32 = 96;
 
+/// So many vectors at least, that alternate and hide each other's latency (see the pass `vectorize`).
+const GROUP: u32 = 4;
+
+/// A body with more instructions is not written out several times.
+const LARGE: u32 = 200;
+
 /// How the places that don't fill a step are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {
@@ -130,7 +136,8 @@ fn body_cost(graph: &Graph, region: &Region) -> u32 {
 fn unroll(body: u32, nested: bool, lanes: u32) -> u32 {
     let budget = if nested { 4 * BODY } else { BODY };
     let most = (32 / lanes).min(8);
-    1 << (budget / body.max(1)).clamp(1, most).ilog2()
+    let least = if body <= LARGE { GROUP.min(most) } else { 1 };
+    1 << (budget / body.max(1)).clamp(least, most).ilog2()
 }
 
 struct Printer<'a> {

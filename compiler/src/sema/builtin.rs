@@ -98,7 +98,8 @@ const PLAIN: [(&str, Builtin); 17] = [
 /// Whether the text may call this function by its name.
 fn has_name(prim: Prim) -> bool {
     match prim.class() {
-        Class::Expanded => prim != Prim::ExpNonpos,
+        // These two are made by graph passes only.
+        Class::Expanded => !matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf),
         Class::Core | Class::Graph => CORE.contains(&prim),
     }
 }

@@ -12,12 +12,14 @@ use crate::diag::{FileId, Span};
 use crate::syntax::{self, ast};
 
 /// The texts, with their names.
-pub const FILES: [(&str, &str); 5] = [
+pub const FILES: [(&str, &str); 7] = [
     ("<prelude/math.act>", include_str!("../../prelude/math.act")),
     ("<prelude/reduce.act>", include_str!("../../prelude/reduce.act")),
     ("<prelude/activation.act>", include_str!("../../prelude/activation.act")),
+    ("<prelude/glu.act>", include_str!("../../prelude/glu.act")),
     ("<prelude/softmax.act>", include_str!("../../prelude/softmax.act")),
     ("<prelude/norm.act>", include_str!("../../prelude/norm.act")),
+    ("<prelude/loss.act>", include_str!("../../prelude/loss.act")),
 ];
 
 /// The file that spans in the prelude name. It is in no `Sources`; no message ends there.

@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use super::constants::{Facts, Pattern, Pool, residents};
 use super::layout::{Layout, Number, Place};
 use super::order::in_order;
-use crate::loops::{Block, Buffer, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
+use crate::loops::{Block, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 
 /// Offsets of the fields of [`act_runtime::abi::KernelArgs`].
 pub(super) mod args {
@@ -97,9 +97,22 @@ pub(super) struct Emitter<'a> {
     registers: u32,
     /// Whether something was loaded in the current scope that might become a memory operand.
     pub(super) foldable: bool,
-    /// The constant loaded last in the current scope.
-    pub(super) last_constant: Option<(Pattern, ir::Value)>,
+    /// The constants loaded last in the current scope.
+    pub(super) last_constants: Vec<(Pattern, ir::Value)>,
+    /// Elements of parameters that were loaded in the current scope and are still in memory.
+    elements: FxHashMap<Value, Element>,
+    /// Counts statements.
+    now: u32,
 }
+
+/// An element of a parameter in a register.
+struct Element {
+    /// When it was used last.
+    used: u32,
+}
+
+/// After so many statements without a use, an element is loaded again.
+const LONG_AGO: u32 = 24;
 
 /// Appends an instruction to the current block.
 macro_rules! ins {
@@ -155,7 +168,9 @@ pub(super) fn emit_phase(
         pending: Vec::new(),
         registers: 16,
         foldable: false,
-        last_constant: None,
+        last_constants: Vec::new(),
+        elements: FxHashMap::default(),
+        now: 0,
     };
     emitter.define(phase.lo, lo);
     emitter.define(phase.hi, hi);
@@ -260,7 +275,23 @@ impl Emitter<'_> {
         if let Some(bits) = self.facts.constant(value) {
             return self.constant(self.func.values[value], bits);
         }
-        self.values[value].unwrap_or_else(|| panic!("{value} is used before it is defined"))
+        let is = self.values[value].unwrap_or_else(|| panic!("{value} is used before it is defined"));
+        self.again(value).unwrap_or(is)
+    }
+
+    /// An element of a parameter, loaded again if its last use is long ago: a load costs less than a register.
+    fn again(&mut self, value: Value) -> Option<ir::Value> {
+        let now = self.now;
+        let element = self.elements.get_mut(&value)?;
+        let since = now - std::mem::replace(&mut element.used, now);
+        if since < LONG_AGO {
+            return None;
+        }
+        let Some(Inst::Load(access)) = self.facts.defs[value] else { unreachable!("elements are loaded") };
+        let is = self.load(access, self.func.values[value]);
+        self.values[value] = Some(is);
+        self.foldable = true;
+        Some(is)
     }
 
     fn values(&mut self, values: &[Value]) -> Vec<ir::Value> {
@@ -269,9 +300,16 @@ impl Emitter<'_> {
 
     fn stmts(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
+            self.now += 1;
             match stmt {
                 Stmt::Let(value, inst) => self.define_by(*value, inst),
-                Stmt::Store(access, value) => self.store(access, *value),
+                Stmt::Store(access, value) => {
+                    self.store(access, *value);
+                    // The result may be the parameter, in place.
+                    if self.func.buffers[access.buffer].kind != BufferKind::Local {
+                        self.elements.clear();
+                    }
+                }
                 Stmt::For(each) => self.for_loop(each),
                 Stmt::If(choice) => self.choice(choice),
                 Stmt::Reduce(_) => unreachable!("there are no reductions in verified functions"),
@@ -299,6 +337,13 @@ impl Emitter<'_> {
                 let shared = ty.lanes > 1 && self.facts.is_shared(value);
                 let is = if shared && !is_load && self.foldable { self.fence(is) } else { is };
                 self.foldable |= is_load && !shared;
+                if ty.lanes > 1
+                    && let Inst::Load(access) = inst
+                    && access.active.is_none()
+                    && matches!(self.func.buffers[access.buffer].kind, BufferKind::Param(_))
+                {
+                    self.elements.insert(value, Element { used: self.now });
+                }
                 self.define(value, is);
             }
         }
@@ -445,13 +490,15 @@ impl Emitter<'_> {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(branch);
         self.scopes.push(scope);
         self.foldable = false;
-        self.last_constant = None;
+        self.last_constants.clear();
+        self.elements.clear();
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
-        self.last_constant = None;
+        self.last_constants.clear();
+        self.elements.clear();
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;
         scope

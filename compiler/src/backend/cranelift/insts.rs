@@ -10,6 +10,9 @@ use super::control::{Emitter, clif_type, ins, plain};
 use crate::loops::{Elem, Inst, Type, Value};
 use crate::ops::{Prim, Reduction};
 
+/// So many constants that were loaded for their use are taken from the registers if they are needed again soon.
+const REMEMBERED: usize = 2;
+
 impl Emitter<'_> {
     /// Emits an instruction with a result of type `ty`.
     pub(super) fn inst(&mut self, ty: Type, inst: &Inst) -> ir::Value {
@@ -64,14 +67,15 @@ impl Emitter<'_> {
         if let Some(&(_, value)) = resident {
             return value;
         }
-        // Alternating vectors use a constant one after another.
-        if let Some((known, value)) = self.last_constant
-            && known == pattern
-        {
-            return value;
+        // Alternating vectors use the same few constants one after another.
+        if let Some(at) = self.last_constants.iter().position(|(known, _)| *known == pattern) {
+            return self.last_constants[at].1;
         }
         let value = self.load_constant(pattern);
-        self.last_constant = Some((pattern, value));
+        if self.last_constants.len() == REMEMBERED {
+            self.last_constants.remove(0);
+        }
+        self.last_constants.push((pattern, value));
         value
     }
 

@@ -1,0 +1,102 @@
+//! `actc check`: diagnostics only.
+
+use std::path::PathBuf;
+
+use act::diag::{Diagnostic, Diagnostics, Sources, render, render_short};
+use act::pipeline::{self, Blind};
+use serde_json::{Value, json};
+
+use super::source::Text;
+use super::{Compile, Failure, Outcome, Session, write_stderr};
+
+/// What may be given to `actc check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  actc check kernels/*.act
+  actc check softmax.act --message-format json      one object per message, one message per line, on standard output")]
+pub struct Args {
+    /// Files of kernels; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How messages are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
+    message_format: Format,
+    #[command(flatten)]
+    compile: Compile,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// With the lines they speak of.
+    Human,
+    /// One line each.
+    Short,
+    /// One JSON object each, on standard output.
+    Json,
+}
+
+/// Checks every file, also after one that is wrong.
+pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
+    let mut failed = false;
+    for path in &args.files {
+        let text = match Text::read(path) {
+            Ok(text) => text,
+            Err(Failure::Message(message)) => {
+                super::tell("error", &message, session.color);
+                failed = true;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        let options = args.compile.options();
+        let found = match pipeline::front(&text.sources, text.file, &options, &mut Blind) {
+            Ok(lowered) => lowered.warnings,
+            Err(mistakes) => mistakes,
+        };
+        failed |= found.has_errors();
+        show(&found, &text.sources, args.message_format, session)?;
+    }
+    if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+fn show(found: &Diagnostics, sources: &Sources, format: Format, session: &mut Session<'_>) -> Outcome {
+    match format {
+        Format::Human => write_stderr(&render(found, sources, session.color)),
+        Format::Short => write_stderr(&render_short(found, sources)),
+        Format::Json => {
+            for diagnostic in found {
+                writeln!(session.out, "{}", object(diagnostic, sources))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
+    let place = |span| {
+        sources.locate(span).map(|place| {
+            json!({
+                "file": place.file, "line": place.line, "column": place.column,
+                "end_line": place.end_line, "end_column": place.end_column,
+            })
+        })
+    };
+    let labels =
+        diagnostic.labels.iter().map(|label| json!({ "place": place(label.span), "text": label.text }));
+    let help = diagnostic.help.iter().map(|help| {
+        let edit = help.replacement.as_ref();
+        let edit = edit.map(|(span, text)| json!({ "place": place(*span), "text": text }));
+        json!({ "text": help.text, "replacement": edit })
+    });
+    json!({
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.name(),
+        "message": diagnostic.message,
+        "place": place(diagnostic.span),
+        "label": diagnostic.label,
+        "labels": labels.collect::<Vec<_>>(),
+        "notes": diagnostic.notes,
+        "help": help.collect::<Vec<_>>(),
+    })
+}
