@@ -39,6 +39,16 @@ struct Builder<'p> {
     steps: Vec<Step>,
 }
 
+/// All axes but `..`.
+struct Axes {
+    /// Those that are the first to tell a dimension.
+    first: Vec<Axis>,
+    /// Those that are one dimension, known by then.
+    second: Vec<Axis>,
+    /// Those that are several.
+    shared: Vec<SharedAxis>,
+}
+
 impl<'p> Builder<'p> {
     fn new(plan: &'p Plan, room: usize) -> Builder<'p> {
         Builder {
@@ -80,7 +90,7 @@ impl<'p> Builder<'p> {
         let mut inputs: Vec<Array> = arrays.collect::<Option<_>>()?;
         let outputs = inputs.split_off(plan.inputs);
         let leading = self.leading()?;
-        let (axes, known_axes, shared_axes) = self.axes()?;
+        let axes = self.axes()?;
         let mut scratch: Vec<u8> = phases.iter().map(|phase| phase.scratch).collect();
         scratch.sort_unstable();
         scratch.dedup();
@@ -97,9 +107,9 @@ impl<'p> Builder<'p> {
             inputs: inputs.into(),
             outputs: outputs.into(),
             leading,
-            axes,
-            known_axes,
-            shared_axes,
+            axes: axes.first.into(),
+            known_axes: axes.second.into(),
+            shared_axes: axes.shared.into(),
             copies: self.copies.into(),
             computation: if nothing { None } else { Some(computation) },
             // Where there are none, nothing is read there.
@@ -233,7 +243,7 @@ impl<'p> Builder<'p> {
     }
 
     /// All axes but `..`, in the order in which they tell all dimensions; `None` if they don't. Takes over copies.
-    fn axes(&mut self) -> Option<(Box<[Axis]>, Box<[Axis]>, Box<[SharedAxis]>)> {
+    fn axes(&mut self) -> Option<Axes> {
         let plan = self.plan;
         let mut known: Vec<bool> = plan.fixed.iter().map(|&size| size != UNKNOWN).collect();
         if let Some(leading) = plan.leading {
@@ -276,7 +286,7 @@ impl<'p> Builder<'p> {
             Some(SharedAxis { size, known: told, missing })
         };
         let shared = shared.into_iter().map(shared_axis).collect::<Option<_>>()?;
-        if known.contains(&false) { None } else { Some((first.into(), second.into(), shared)) }
+        if known.contains(&false) { None } else { Some(Axes { first, second, shared }) }
     }
 }
 
