@@ -267,3 +267,52 @@ fn sizes_of_local_dimensions() {
 kernel k(x: f32[i]) -> f32[i] { f[i](f[i](x)) }";
     near(&run(text, &[("x", &[2], &[1.0, 2.0])])[0], &[7.0, 8.0], "functions");
 }
+
+// Positions that are known while compiling
+
+#[test]
+fn positions_made_of_positions_along_fixed_sizes() {
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let args: [Arg<'_>; 1] = [("x", &[2, 3], &x)];
+    let shift = |index: &str| {
+        let text = format!("kernel k(x: f32[n, t=3]) -> f32[n, t] {{ x * 2 + x[{index}] }}");
+        run(&text, &args).remove(0)
+    };
+    near(&shift("t = index(t) + 1 else 10"), &[4.0, 7.0, 16.0, 13.0, 16.0, 22.0], "else");
+    near(&shift("t = index(t) - 1")[1..3], &[5.0, 8.0], "before");
+    assert!(shift("t = index(t) - 1")[0].is_nan(), "outside is NaN");
+    near(&shift("t = 2 - index(t)"), &[5.0, 6.0, 7.0, 14.0, 15.0, 16.0], "reversed");
+    near(&shift("t = index(t) + 1 else x[t=0]"), &[4.0, 7.0, 7.0, 13.0, 16.0, 16.0], "around");
+    let text = "kernel k(x: f32[n, t=3]) -> f32[n, s=2, t] { x[t = index(t) + index(s) else 0] + x[t=2] }";
+    let wants = [4.0, 5.0, 6.0, 5.0, 6.0, 3.0, 10.0, 11.0, 12.0, 11.0, 12.0, 6.0];
+    near(&run(text, &args)[0], &wants, "two dimensions");
+    let text = "kernel k(x: f32[n, t=3]) -> f32[n] { x[t = 7 else 1] + x[t = 1 else 100] }";
+    near(&run(text, &args)[0], &[3.0, 6.0], "a number");
+}
+
+// Polynomials
+
+#[test]
+fn lists_of_coefficients() {
+    let x = [0.5, -2.0];
+    let args: [Arg<'_>; 1] = [("x", &[2], &x)];
+    let poly = |list: &str| {
+        let text = format!("const C = 0.25; kernel k(x: f32[n]) -> f32[n] {{ poly(x, {list}) }}");
+        run(&text, &args).remove(0)
+    };
+    near(&poly("[1, 0.5, C]"), &[1.3125, 1.0], "horner");
+    near(&poly("[3]"), &[3.0, 3.0], "constant");
+    near(&poly("[0, 0, 0, 0, 0, 0, 1]"), &[0.015625, 64.0], "estrin");
+    near(&poly("[x, 1]"), &[1.0, -4.0], "values");
+}
+
+// `..`
+
+#[test]
+fn reductions_over_the_leading_axes() {
+    let text = "kernel k(s: f32[.., d]) -> f32[d] { mean[..](s) + max[..](s) }";
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    near(&run(text, &[("s", &[2, 2, 2], &x)])[0], &[11.0, 13.0], "axes");
+    let text = "kernel k(s: f32[.., d]) -> f32 { sum[.., d where s > 4](s) }";
+    near(&run(text, &[("s", &[2, 2, 2], &x)])[0], &[26.0], "all");
+}
