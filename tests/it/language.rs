@@ -82,7 +82,8 @@ fn filtered_reductions_see_only_the_places_that_hold() {
     let x = [1.0, NAN, 4.0, f32::INFINITY, NAN, NAN];
     let m = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
     let call = |name: &str, result: &str| {
-        let text = format!("kernel k(x: f32[n, d], m: f32[n, d]) -> {result}[n] {{ {name}[d where m > 0](x) }}");
+        let text =
+            format!("kernel k(x: f32[n, d], m: f32[n, d]) -> {result}[n] {{ {name}[d where m > 0](x) }}");
         run(&text, &[("x", &[2, 3], &x), ("m", &[2, 3], &m)]).remove(0)
     };
     near(&call("sum", "f32"), &[5.0, 0.0], "sum");
@@ -122,7 +123,8 @@ fn a_filter_may_have_dimensions_of_its_own_or_none() {
     let results = run(text, &[("x", &[2, 2], &[1.0, 3.0, 8.0, 8.0]), ("y", &[2], &[1.0, 0.0])]);
     near(&results[0], &[2.0], "both");
     // Known while compiling; and in a function of the user's.
-    let text = "fn f[d](x, c) = sum[d where c](x); kernel k(x: f32[d]) -> f32 { f[d](x, true) + f[d](x, false) }";
+    let text =
+        "fn f[d](x, c) = sum[d where c](x); kernel k(x: f32[d]) -> f32 { f[d](x, true) + f[d](x, false) }";
     near(&run(text, &[("x", &[2], &[1.0, 3.0])])[0], &[4.0], "constants");
     // What is an argument is not filtered.
     let text = "kernel k(x: f32[d]) -> f32 { sum[d where x > 1](x - mean[d](x)) }";
@@ -184,7 +186,8 @@ fn unfold_keeps_every_state() {
         x.iter().flat_map(|&x| (0..5).map(move |j| (f64::from(j) * f64::from(x).acos()).cos())).collect();
     near(&run(text, &[("x", &[2], &x)])[0], &wants, "polynomials");
     // One step: the initial state; conditions; a state whose value grows dimensions.
-    let text = "kernel k(x: f32[n, j=1]) -> bool[j, n] { let r = unfold j (c = x[j=0] > 0) { (c = !c) }; r.c }";
+    let text =
+        "kernel k(x: f32[n, j=1]) -> bool[j, n] { let r = unfold j (c = x[j=0] > 0) { (c = !c) }; r.c }";
     near(&run(text, &[("x", &[2, 1], &[1.0, -1.0])])[0], &[1.0, 0.0], "one step");
     let text = "kernel k(x: f32[n]) -> f32[j=3, n] { let r = unfold j (s = 1) { (s = s * x) }; r.s }";
     near(&run(text, &[("x", &[2], &[2.0, 3.0])])[0], &[1.0, 1.0, 2.0, 3.0, 4.0, 9.0], "powers");

@@ -170,8 +170,10 @@ impl fmt::Display for NodeText<'_> {
             Op::Stack { dim, values } => write!(f, "stack {}({})", names.get(*dim), list(values, ", "))?,
             Op::Broadcast(value) => write!(f, "broadcast {value}")?,
             Op::Rename { value, names: pairs } => {
-                let pairs: Vec<String> =
-                    pairs.iter().map(|(from, to)| format!("{}={}", names.get(*from), names.get(*to))).collect();
+                let pairs: Vec<String> = pairs
+                    .iter()
+                    .map(|(from, to)| format!("{}={}", names.get(*from), names.get(*to)))
+                    .collect();
                 write!(f, "rename {value} {}", pairs.join(", "))?
             }
         }

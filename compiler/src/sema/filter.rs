@@ -36,7 +36,9 @@ pub(super) enum Found {
 impl<'a> Lowerer<'_, 'a> {
     /// The filter in the brackets of a call, seen where the call stands, for reductions over `dims`.
     pub(super) fn filter(&mut self, brackets: Option<&'a ast::CallDims>, dims: DimSet) -> Found {
-        let Some(written) = brackets.and_then(|brackets| brackets.filter.as_ref()) else { return Found::None };
+        let Some(written) = brackets.and_then(|brackets| brackets.filter.as_ref()) else {
+            return Found::None;
+        };
         let cond = self.operand(written);
         match cond.value {
             Value::Poison => return Found::Poison,

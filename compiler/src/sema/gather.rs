@@ -78,7 +78,12 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// A value at a position and at a place, as far as it has those dimensions.
-    fn at_place(&mut self, operand: &Operand<'a>, position: Option<(DimId, u32)>, place: &Place) -> Value<'a> {
+    fn at_place(
+        &mut self,
+        operand: &Operand<'a>,
+        position: Option<(DimId, u32)>,
+        place: &Place,
+    ) -> Value<'a> {
         let Value::Node(mut node) = operand.value else { return operand.value.clone() };
         let own = position.map(|(dim, _)| dim);
         let place = place.iter().filter(|(dim, _)| Some(*dim) != own);

@@ -480,6 +480,11 @@ impl<'a> Lowerer<'_, 'a> {
         } else {
             error.with_note(format!("its dimensions are {}", self.dim_list(has)))
         };
+        if let Some((dim, _)) = self.steps.iter().find(|(dim, _)| missing.contains(*dim)) {
+            let name = &self.graph.dims[*dim].name;
+            error = error
+                .with_note(format!("the steps go along `{name}`: a value that has it is read at the step"));
+        }
         self.report(error);
         None
     }

@@ -12,9 +12,9 @@
 use cranelift_entity::{EntityRef, PrimaryMap};
 use rustc_hash::FxHashMap;
 
+use super::MAX_SIZE;
 use super::lower::{DimBinding, Lowerer, Operand, Value};
 use super::number::Number;
-use super::MAX_SIZE;
 use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::syntax::ast::{self, SizeKind, SizeOp};

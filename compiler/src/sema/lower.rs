@@ -550,7 +550,8 @@ impl<'s, 'a> Lowerer<'s, 'a> {
 
     /// The value of a constant; none if there is none of that name.
     pub(super) fn find_constant(&mut self, name: &'a ast::Ident) -> Option<Value<'a>> {
-        let user = if self.in_prelude() { None } else { self.session.items.consts.get(name.as_str()).copied() };
+        let user =
+            if self.in_prelude() { None } else { self.session.items.consts.get(name.as_str()).copied() };
         match user {
             Some(constant) => Some(self.user_const(constant)),
             None => prelude::constant(name.as_str()).map(|_| self.prelude_const(name)),

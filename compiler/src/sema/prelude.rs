@@ -61,7 +61,11 @@ struct Index {
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();
     INDEX.get_or_init(|| {
-        let mut index = Index { functions: Default::default(), consts: FxHashMap::default(), reductions: FxHashSet::default() };
+        let mut index = Index {
+            functions: Default::default(),
+            consts: FxHashMap::default(),
+            reductions: FxHashSet::default(),
+        };
         for (file, text) in FILES {
             chunks(text).for_each(|chunk| index.add(chunk, file == REDUCTIONS));
         }

@@ -164,7 +164,8 @@ impl<'a> Lowerer<'_, 'a> {
         let error = match (unknown, missing) {
             (None, None) => return true,
             (Some(unknown), _) => {
-                let error = Diagnostic::error(codes::STATE, span, format!("the state has no part `{unknown}`"));
+                let error =
+                    Diagnostic::error(codes::STATE, span, format!("the state has no part `{unknown}`"));
                 match suggest::nearest(unknown, names()) {
                     Some(near) => error.with_help(format!("did you mean `{near}`?")),
                     None => {

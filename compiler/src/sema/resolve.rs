@@ -323,12 +323,15 @@ impl<'c, 'a> Checker<'c, 'a> {
                     iterate.count.span(),
                     "`unfold` needs a dimension: that along which it keeps the states",
                 );
-                self.diagnostics.push(error.with_help(
-                    "let a type name it, such as `-> f32[.., j=4]`, or declare it: `dim j = 4;`",
-                ));
+                self.diagnostics.push(
+                    error.with_help(
+                        "let a type name it, such as `-> f32[.., j=4]`, or declare it: `dim j = 4;`",
+                    ),
+                );
             }
             Count::Int(..) => {}
-            Count::Name(name) if iterate.keep == Keep::Last && self.is_const(name) && !self.has_dim(name) => {}
+            Count::Name(name) if iterate.keep == Keep::Last && self.is_const(name) && !self.has_dim(name) => {
+            }
             Count::Name(name) => self.dim(name),
         }
         let mark = self.bindings.len();
@@ -500,7 +503,8 @@ impl<'c, 'a> Checker<'c, 'a> {
     }
 
     fn array_literal(&mut self, span: Span) {
-        let error = Diagnostic::error(codes::ARRAY_LITERAL, span, "a list stands only in `poly(x, [1, 0.5])`");
+        let error =
+            Diagnostic::error(codes::ARRAY_LITERAL, span, "a list stands only in `poly(x, [1, 0.5])`");
         self.diagnostics.push(error.with_note("arrays are parameters of the kernel, or made by `stack`"));
     }
 
