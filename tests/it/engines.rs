@@ -188,8 +188,15 @@ fn reductions_and_normalisers_keep_their_bounds() {
 /// Some small choices of sizes, unequal where possible.
 fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
     let dims = subject.free_dims();
-    let sizes: [[i64; 4]; 7] =
-        [[3, 5, 2, 4], [1, 33, 1, 2], [34, 2, 3, 1], [2, 3, 40, 1], [1, 2, 1, 37], [7, 7, 7, 7], [4, 0, 3, 2]];
+    let sizes: [[i64; 4]; 7] = [
+        [3, 5, 2, 4],
+        [1, 33, 1, 2],
+        [34, 2, 3, 1],
+        [2, 3, 40, 1],
+        [1, 2, 1, 37],
+        [7, 7, 7, 7],
+        [4, 0, 3, 2],
+    ];
     let known = sizes.map(|sizes| {
         let known: Vec<(&str, i64)> =
             dims.iter().zip(sizes.iter().cycle()).map(|(name, size)| (name.as_str(), *size)).collect();

@@ -61,9 +61,8 @@ pub fn graphs(name: &str, text: &str) -> Vec<Graph> {
 /// The kernels of a file, compiled for this machine.
 pub fn subjects(input: &Input) -> Vec<Subject> {
     let graphs = graphs(&input.path.to_string_lossy(), &input.text);
-    let subject = |graph| {
-        subject(&input.name, graph).unwrap_or_else(|error| panic!("{}: {error}", input.name))
-    };
+    let subject =
+        |graph| subject(&input.name, graph).unwrap_or_else(|error| panic!("{}: {error}", input.name));
     graphs.into_iter().map(subject).collect()
 }
 
@@ -293,7 +292,9 @@ impl Subject {
             // SAFETY: the place is as large as its shape and strides say, and ours until the end of this function.
             unsafe { place.write(array) };
             // SAFETY: as above; only the call itself may write it, in place.
-            inputs.push(unsafe { TensorView::from_raw(decl.dtype, place.start(), &place.shape, &place.strides) });
+            inputs.push(unsafe {
+                TensorView::from_raw(decl.dtype, place.start(), &place.shape, &place.strides)
+            });
             *places.last_mut().expect("just pushed") = Some(place);
         }
         if how.defaults {
