@@ -185,6 +185,37 @@ fn reductions_and_normalisers_keep_their_bounds() {
     }
 }
 
+/// Several blocks of a reduction, and a tree of them.
+#[test]
+fn engines_agree_on_long_reductions() {
+    let kernels = [
+        ("reduce-orders", "vector", "d"),
+        ("reduce-orders", "four", "d"),
+        ("reduce-orders", "of_functions", "d"),
+        ("reduce-orders", "weighted", "n"),
+        ("reduce-orders", "trailing_pair", "a"),
+        ("reduce-orders", "ends", "b"),
+        ("softmax-rows", "safe", "d"),
+        ("norm-rows", "layer", "d"),
+        ("types-mixed", "double_layer", "d"),
+        ("types-mixed", "double_columns", "d"),
+        ("types-mixed", "whole_numbers", "d"),
+    ];
+    for (file, name, long) in kernels {
+        let subject = kernel(file, name);
+        let given = bounds::constants(&subject.source);
+        let dims = subject.free_dims();
+        for (number, length) in [4096, 8191, 8192, 8193, 24_577, 40_001].into_iter().enumerate() {
+            let size = |name: &String| if name == long { length } else { 1 };
+            let known: Vec<(&str, i64)> = dims.iter().map(|name| (name.as_str(), size(name))).collect();
+            let sizes = subject.sizes(&known).expect("sizes of a long row");
+            let data = subject.data(sizes, Kind::Ordinary, number as u64);
+            let found = same_bits(&subject, &data);
+            within_bounds(&subject, &data, &found, &given, false);
+        }
+    }
+}
+
 /// Some small choices of sizes, unequal where possible.
 fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
     let dims = subject.free_dims();
