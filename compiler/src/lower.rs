@@ -433,7 +433,13 @@ impl Lower<'_> {
             }
             Op::Prim(prim, args) => {
                 let args: Vec<Value> = args.iter().map(|&arg| self.operand(arg, lanes)).collect();
-                self.push(ty, Inst::Prim(*prim, args))
+                let value = self.push(ty, Inst::Prim(*prim, args.clone()));
+                if *prim != Prim::CopySign {
+                    return value;
+                }
+                // The sign of a NaN must not show: it differs from machine to machine.
+                let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
+                self.prim(ty, Prim::Select, &[is_nan, args[1], value])
             }
             Op::Convert(value) => match graph.nodes[*value].op {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
@@ -494,10 +500,14 @@ impl Lower<'_> {
         self.store_keeps_of(region, |_| true);
     }
 
+    /// Stores what a region keeps. All values are there before the first store: in place, a result may take the place of a
+    /// parameter that another one is.
     fn store_keeps_of(&mut self, region: &Region, wanted: impl Fn(NodeId) -> bool) {
-        for &(node, place) in region.keeps.iter().filter(|keep| wanted(keep.0)) {
+        let keeps: Vec<(NodeId, Place)> = region.keeps.iter().filter(|keep| wanted(keep.0)).copied().collect();
+        let values: Vec<Value> =
+            keeps.iter().map(|&(node, _)| self.operand(node, self.lanes_of(node))).collect();
+        for ((node, place), value) in keeps.into_iter().zip(values) {
             let lanes = self.lanes_of(node);
-            let value = self.operand(node, lanes);
             let positions: Vec<Vec<(DimId, u32)>> = match place {
                 Place::Result(result) => self.parts[result]
                     .iter()
@@ -522,7 +532,10 @@ impl Lower<'_> {
             Place::Scratch => {
                 let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
                 groups.retain(|group| !self.regions.parallel.contains(group));
-                let axes = self.scratch_axes(&groups);
+                let laned = self.lane_group().is_some_and(|group| {
+                    self.graph.nodes[node].dims.contains(self.regions.groups[group][0])
+                });
+                let axes = self.scratch_axes(&groups, laned);
                 self.access(Source::Scratch(node), axes, at, lanes)
             }
         }
@@ -547,8 +560,9 @@ impl Lower<'_> {
         axes
     }
 
-    /// The axes of a scratch array: groups that any region walks as one line are one axis everywhere.
-    fn scratch_axes(&self, groups: &[Group]) -> Vec<Axis> {
+    /// The axes of a scratch array: groups that any region walks as one line are one axis everywhere. The last axis are the
+    /// lanes, for a value that has the parallel dimension that carries them.
+    fn scratch_axes(&self, groups: &[Group], lanes: bool) -> Vec<Axis> {
         let mut axes: Vec<Vec<Group>> = groups.iter().map(|&group| vec![group]).collect();
         for region in self.regions.all() {
             let RegionKind::Reduce { form: Form::Row, inner, .. } = &region.kind else { continue };
@@ -560,7 +574,7 @@ impl Lower<'_> {
             }
         }
         let mut axes: Vec<Axis> = axes.into_iter().map(Axis::Groups).collect();
-        if self.lane_group().is_some() {
+        if lanes {
             axes.push(Axis::Groups(Vec::new()));
         }
         axes

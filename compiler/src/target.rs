@@ -121,22 +121,27 @@ impl Target {
 
     /// Cranelift's description of the machine, for code that is complete in itself.
     pub(crate) fn isa(&self) -> Result<OwnedTargetIsa, String> {
-        self.build_isa(false)
+        self.build_isa(false, "backtracking")
+    }
+
+    /// The same, with registers allocated in one pass: worse code, in time that grows with its length and no faster.
+    pub(crate) fn quick_isa(&self) -> Result<OwnedTargetIsa, String> {
+        self.build_isa(false, "single_pass")
     }
 
     /// The same for code that is linked with other code.
     pub(crate) fn linked_isa(&self) -> Result<OwnedTargetIsa, String> {
-        self.build_isa(true)
+        self.build_isa(true, "backtracking")
     }
 
-    fn build_isa(&self, pic: bool) -> Result<OwnedTargetIsa, String> {
+    fn build_isa(&self, pic: bool, registers: &str) -> Result<OwnedTargetIsa, String> {
         let mut builder = isa::lookup(self.triple.clone()).map_err(|error| {
             format!("no code generator for {} is built in ({error}); there is one for x86_64", self.triple)
         })?;
         for feature in self.features() {
             builder.enable(feature).map_err(|error| format!("{feature}: {error}"))?;
         }
-        builder.finish(flags(pic)).map_err(|error| error.to_string())
+        builder.finish(flags(pic, registers)).map_err(|error| error.to_string())
     }
 
     /// The features of this level and those that it includes.
@@ -162,11 +167,11 @@ fn find(name: &str) -> Option<&'static Level> {
 
 /// Cranelift's settings. The loop passes have put the code in order and Cranelift's optimiser would undo that: it hoists and
 /// merges, and the vectors no longer fit into the registers.
-fn flags(pic: bool) -> settings::Flags {
+fn flags(pic: bool, registers: &str) -> settings::Flags {
     let mut flags = settings::builder();
     let values = [
         ("opt_level", "none"),
-        ("regalloc_algorithm", "backtracking"),
+        ("regalloc_algorithm", registers),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("is_pic", if pic { "true" } else { "false" }),
         ("preserve_frame_pointers", "false"),

@@ -1,13 +1,23 @@
 //! All tests.
 
+mod accuracy;
 mod aot;
+mod bounds;
 mod cli;
 mod diagnostics;
+mod engines;
 mod golden;
 mod graph;
+mod guard;
+mod hostile;
+mod inputs;
 mod library;
 mod loops;
 mod passes;
+mod random;
 mod reference;
 mod roundtrip;
+mod stages;
+mod subject;
 mod syntax;
+mod tidy;

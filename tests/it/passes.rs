@@ -87,7 +87,7 @@ fn unrolling_is_bounded() {
                 %1 = exp %0 : f32[i, j, k]\n  %2 = sum %1 over j : f32[i, k]\n";
     let before = graph(text);
     let mut after = before.clone();
-    act::graph_passes::unroll::run(&mut after);
+    graph_passes::unroll::run(&mut after);
     assert!(after.nodes.len() < 20_000);
     verify(&after).unwrap_or_else(|report| panic!("{report}"));
     let text = "graph f(%0 x: f32[i, j, k]) -> (y: f32 = %4)\n  dims i = 64, j = 64, k = 64\n  \
@@ -95,7 +95,7 @@ fn unrolling_is_bounded() {
                 %4 = slice %3 k=0 : f32\n";
     let before = graph(text);
     let mut after = before.clone();
-    act::graph_passes::unroll::run(&mut after);
+    graph_passes::unroll::run(&mut after);
     assert_eq!(before, after);
 }
 
@@ -194,7 +194,7 @@ fn is_close(expected: Wide, found: Wide) -> bool {
 #[test]
 fn random_graphs_keep_their_meaning() {
     arbtest(|u| {
-        let before = random_graph(u)?;
+        let before = random_graph(u, false)?;
         verify(&before).unwrap_or_else(|report| panic!("the generator is wrong: {report}"));
         let mut after = before.clone();
         for pass in PASSES {
@@ -235,11 +235,19 @@ struct Maker {
     graph: Graph,
     /// How many factors a value has; none for one that is not exact.
     degree: Vec<Option<u32>>,
+    /// Whether values need not be exact.
+    inexact: bool,
 }
 
-fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
-    let kinds =
-        [("n", DimKind::Free), ("d", DimKind::Free), ("p", DimKind::Fixed(2)), ("q", DimKind::Fixed(3))];
+/// A random graph, which [`verify`] accepts; its numbers stay exact unless `inexact`.
+pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Result<Graph> {
+    let kinds = [
+        ("n", DimKind::Free),
+        ("d", DimKind::Free),
+        ("p", DimKind::Fixed(2)),
+        ("q", DimKind::Fixed(3)),
+        ("m", DimKind::Free),
+    ];
     let dims = kinds.map(|(name, kind)| Dim { name: name.to_owned(), kind });
     let mut graph = Graph {
         name: "random".to_owned(),
@@ -250,19 +258,22 @@ fn random_graph(u: &mut Unstructured<'_>) -> arbitrary::Result<Graph> {
         nodes: Default::default(),
         results: Vec::new(),
     };
-    let types: [(DType, &[u32]); 5] = [
+    let types: [(DType, &[u32]); 8] = [
         (DType::F32, &[0, 1]),
         (DType::F32, &[1]),
         (DType::F32, &[0, 2]),
         (DType::I32, &[1, 3]),
         (DType::F32, &[]),
+        (DType::F32, &[4, 0]),
+        (DType::F32, &[0, 4, 1]),
+        (DType::F64, &[4, 1]),
     ];
     for (i, (dtype, axes)) in types.into_iter().enumerate() {
         let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
         graph.params.push(decl(format!("x{i}"), dtype, axes));
         graph.add(Op::Param(i as u32), dtype, act::diag::Span::NONE);
     }
-    let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph };
+    let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph, inexact };
     for _ in 0..u.int_in_range(3..=25)? {
         maker.node(u)?;
     }
@@ -285,7 +296,7 @@ impl Maker {
     /// A node of a dtype; only exact ones, if asked for.
     fn pick(&self, u: &mut Unstructured<'_>, dtype: DType, exact: bool) -> arbitrary::Result<Option<NodeId>> {
         let fits = |id: &NodeId| {
-            self.graph.nodes[*id].dtype == dtype && (!exact || self.degree[id.as_u32() as usize].is_some())
+            self.graph.nodes[*id].dtype == dtype && (!exact || self.inexact || self.degree[id.as_u32() as usize].is_some())
         };
         let all: Vec<NodeId> = self.graph.nodes.keys().filter(fits).collect();
         if all.is_empty() { Ok(None) } else { Ok(Some(*u.choose(&all)?)) }
@@ -308,7 +319,7 @@ impl Maker {
 
     /// Adds a node, or not, if what was drawn doesn't fit.
     fn node(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-        let float = DType::F32;
+        let float = *u.choose(&[DType::F32, DType::F32, DType::F32, DType::F64])?;
         match u.int_in_range(0..=15)? {
             0 => {
                 let value = *u.choose(&[0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -4.0])?;
@@ -319,13 +330,14 @@ impl Maker {
                 let dtype = *u.choose(&[float, float, DType::I32])?;
                 self.function(u, prim, dtype, &[dtype, dtype], dtype)?;
             }
-            3 | 4 => self.product(u)?,
+            3 | 4 => self.product(u, float)?,
             5 => {
-                let prim = *u.choose(&[Prim::Neg, Prim::Abs, Prim::Floor, Prim::Round])?;
+                let prim = *u.choose(&[Prim::Neg, Prim::Abs, Prim::Floor, Prim::Round, Prim::Ceil, Prim::Trunc])?;
                 self.function(u, prim, float, &[float], float)?;
             }
             6 => {
-                let prim = *u.choose(&[Prim::Exp, Prim::Tanh, Prim::Sqrt, Prim::Sigmoid, Prim::Rsqrt])?;
+                let prims = [Prim::Exp, Prim::Exp2, Prim::Log, Prim::Tanh, Prim::Erf, Prim::Sqrt, Prim::Sigmoid];
+                let prim = *u.choose(&prims)?;
                 if let Some(a) = self.pick(u, float, true)? {
                     self.add(Op::Prim(prim, vec![a]), float, None);
                 }
@@ -348,8 +360,13 @@ impl Maker {
             11 | 12 => self.reduction(u)?,
             13 => self.fixed(u)?,
             14 => {
-                let from = *u.choose(&[DType::I32, DType::Bool, float])?;
-                let to = if from == float { DType::I32 } else { float };
+                let (from, to) = *u.choose(&[
+                    (DType::I32, float),
+                    (DType::Bool, float),
+                    (float, DType::I32),
+                    (DType::F32, DType::F64),
+                    (DType::F64, DType::F32),
+                ])?;
                 self.function_of(u, &[from], |args| Op::Convert(args[0]), to)?;
             }
             _ => self.repeated(u)?,
@@ -387,19 +404,19 @@ impl Maker {
         Ok(())
     }
 
-    fn product(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-        let (Some(a), Some(b)) = (self.pick(u, DType::F32, false)?, self.pick(u, DType::F32, false)?) else {
+    fn product(&mut self, u: &mut Unstructured<'_>, float: DType) -> arbitrary::Result<()> {
+        let (Some(a), Some(b)) = (self.pick(u, float, false)?, self.pick(u, float, false)?) else {
             return Ok(());
         };
         let degree = self.degree_of(&[a, b], true);
-        if degree.is_none_or(|degree| degree <= 3) {
-            self.add(Op::Prim(Prim::Mul, vec![a, b]), DType::F32, degree);
+        if self.inexact || degree.is_none_or(|degree| degree <= 3) {
+            self.add(Op::Prim(Prim::Mul, vec![a, b]), float, degree);
         }
         Ok(())
     }
 
     fn reduction(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32])?;
+        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32, DType::F64])?;
         let Some(arg) = self.pick(u, dtype, true)? else { return Ok(()) };
         let dims: DimSet =
             self.graph.nodes[arg].dims.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
@@ -437,7 +454,7 @@ impl Maker {
 
     /// An index, or a broadcast.
     fn repeated(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
-        let dim = DimId::from_u32(u.int_in_range(0..=3)?);
+        let dim = DimId::from_u32(u.int_in_range(0..=4)?);
         if u.arbitrary()? {
             self.add(Op::Index(dim), DType::I32, Some(1));
             return Ok(());

@@ -28,8 +28,16 @@ use cranelift_codegen::{CodegenError, CompiledCode, Context, FinalizedMachReloc}
 
 use self::constants::Pool;
 use super::{BackendError, MachineCode, MachineFunction, phase_symbol};
-use crate::loops::Verified;
+use crate::loops::{Stmt, Verified};
 use crate::target::Target;
+
+/// Instructions of a phase beyond which its registers are allocated in one pass. The time of the better allocator grows
+/// with more than the square of the length; no kernel that is written by hand comes near.
+const LARGE: usize = 20_000;
+
+/// Statements of a kernel that are made into code at most, so that the time is bounded: a thousand exponentials one after
+/// another.
+const MAX_LENGTH: usize = 300_000;
 
 /// A kernel in CLIF.
 pub struct Code {
@@ -76,6 +84,9 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
     }
     let isa = target.isa().map_err(BackendError::new)?;
     let func = func.func();
+    if func.phases.iter().map(|phase| length(&phase.body)).sum::<usize>() > MAX_LENGTH {
+        return Err(too_large(&func.name));
+    }
     let mut layout = layout::Layout::new(func);
     let mut phases = Vec::new();
     for (index, phase) in func.phases.iter().enumerate() {
@@ -95,7 +106,9 @@ pub fn encode(code: Code) -> Result<MachineCode, BackendError> {
     for phase in code.phases {
         context.clear();
         context.func = phase.clif;
-        match compile(&mut context, &mut registers, &*code.isa) {
+        let quick = (context.func.dfg.num_insts() > LARGE).then(|| code.target.quick_isa());
+        let quick = quick.transpose().map_err(BackendError::new)?;
+        match compile(&mut context, &mut registers, quick.as_deref().unwrap_or(&*code.isa)) {
             Ok(compiled) => functions.push(finish(phase.symbol, &compiled, &phase.pool)),
             Err(error) => return Err(compile_error(&code.kernel, &error, &context.func)),
         }
@@ -124,13 +137,22 @@ fn compile(
 fn compile_error(kernel: &str, error: &CodegenError, clif: &Function) -> BackendError {
     match error {
         CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => {
-            BackendError::new(format!("the code of kernel `{kernel}` is too large"))
+            too_large(kernel)
         }
         CodegenError::Verifier(_)
         | CodegenError::Unsupported(_)
         | CodegenError::RegisterMappingError(_)
         | CodegenError::Regalloc(_) => panic!("no code for kernel `{kernel}`: {error}\n{clif}"),
     }
+}
+
+fn too_large(kernel: &str) -> BackendError {
+    BackendError::new(format!("the code of kernel `{kernel}` is too large"))
+}
+
+/// How many statements there are.
+fn length(stmts: &[Stmt]) -> usize {
+    stmts.iter().map(|stmt| 1 + stmt.bodies().into_iter().map(|body| length(body)).sum::<usize>()).sum()
 }
 
 /// Puts the constants behind the instructions and fills in how far away they are.

@@ -2,7 +2,8 @@
 //!
 //! In `p + c`, `c + p`, `p - c`, `c - p`, where `p` is a product of floats that has this one use in the whole graph
 //! (results count), the pair becomes one fma; if both sides are such products, the left one. A sum of such a product
-//! becomes the sum of the products of its two factors, each added by fma. Nothing else is contracted: an
+//! becomes the sum of the products of its two factors, each added by fma, unless it is in row form and a factor has some
+//! of the dimensions of the run but not all (the product is an array along the run, the factor is none). Nothing else is contracted: an
 //! expression that is used twice has the same bits in both places, so `x*c - max(x*c)` is exactly 0 at the maximum.
 //!
 //! The last pass but for cleaning up. Needs cse and dce (uses are counted); leaves products unused (dce) and
@@ -11,8 +12,9 @@
 use cranelift_entity::SecondaryMap;
 
 use super::rewrite::rebuild;
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Form, Graph, Node, NodeId, Op};
 use crate::ops::{Prim, Reduction};
+use crate::types::DimSet;
 
 /// The pass.
 pub fn run(graph: &mut Graph) {
@@ -52,10 +54,25 @@ fn contracted(graph: &mut Graph, node: &Node, once: impl Fn(usize) -> bool) -> O
         Op::Reduce { reduction: Reduction::Sum, ref args, dims } => {
             let [arg] = args[..] else { return None };
             let (a, b) = product(graph, arg).filter(|_| once(0))?;
+            if graph.form(&[a, b], dims) == Form::Row {
+                let run = trailing(graph.operand_dims(&[a, b]), dims);
+                let partly = |factor: NodeId| {
+                    let here = graph.nodes[factor].dims.intersection(run);
+                    !here.is_empty() && here != run
+                };
+                if partly(a) || partly(b) {
+                    return None;
+                }
+            }
             Some(Op::Reduce { reduction: Reduction::Sum, args: vec![a, b], dims })
         }
         _ => None,
     }
+}
+
+/// The dimensions that a reduction in row form runs along: the last ones of the operand, as far as they are reduced.
+fn trailing(operand: DimSet, reduced: DimSet) -> DimSet {
+    operand.iter().rev().take_while(|dim| reduced.contains(*dim)).collect()
 }
 
 /// The factors, if a node is a product.

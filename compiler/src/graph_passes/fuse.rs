@@ -704,7 +704,9 @@ impl Fuser<'_> {
     }
 }
 
-/// Pairs of a parameter and a result of the same type that may be one array: no step after the first that writes the result reads the parameter.
+/// Pairs of a parameter and a result of the same type that may be one array: no step after the first that writes the result
+/// reads the parameter, and what is written at a position of an unrolled dimension comes from that position. A parameter that
+/// nothing reads is no array of the code.
 fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
     let mut pairs = Vec::new();
     let steps: Vec<&Step> = regions.prologue.iter().chain(&regions.body).collect();
@@ -719,12 +721,41 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
         let Some(first) = steps.iter().position(|step| writes(step)) else { continue };
         for (param, other) in graph.params.iter().enumerate() {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
-            if alike && !steps[first + 1..].iter().any(|step| reads(graph, step, param as u32)) {
+            let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
+            let apart = || stays_in_its_part(graph, param as u32, result);
+            if alike && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
         }
     }
     pairs
+}
+
+/// Whether each part of a result reads the parameter at its own fixed positions only, if at any.
+fn stays_in_its_part(graph: &Graph, param: u32, result: usize) -> bool {
+    let parts = &result_parts(graph)[result];
+    parts.iter().all(|(place, node)| {
+        let mut place = place.clone();
+        place.sort_unstable();
+        let mut seen = FxHashSet::default();
+        let mut open = vec![*node];
+        while let Some(node) = open.pop() {
+            if !seen.insert(node) {
+                continue;
+            }
+            match leaf(graph, node) {
+                Some((read, mut at)) if read == param => {
+                    at.sort_unstable();
+                    if at != place {
+                        return false;
+                    }
+                }
+                Some(_) => {}
+                None => open.extend(graph.nodes[node].op.args()),
+            }
+        }
+        true
+    })
 }
 
 /// Whether a step loads from a parameter.

@@ -2,7 +2,6 @@
 //! a bit.
 
 pub mod build;
-mod emit;
 pub mod expand_math;
 mod hoist;
 mod lanes;
@@ -29,8 +28,10 @@ pub struct LayoutPass {
 }
 
 /// The numeric passes, in order.
-pub const NUMERIC: &[NumericPass] =
-    &[NumericPass { name: "lanes", run: lanes::run }, NumericPass { name: "expand_math", run: emit::run }];
+pub const NUMERIC: &[NumericPass] = &[
+    NumericPass { name: "lanes", run: lanes::run },
+    NumericPass { name: "expand_math", run: expand_math::run },
+];
 
 /// The layout passes, in order.
 pub const LAYOUT: &[LayoutPass] = &[

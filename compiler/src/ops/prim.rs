@@ -121,7 +121,7 @@ prims! {
     Min      "min"      2    Graph    Number  "Smaller of the two; NaN if either is.";
 
     Exp      "exp"      1    Expanded Float   "e to the power x.";
-    ExpNonpos "exp_nonpos" 1 Expanded Float   "e to the power x for x <= 0; 0 where that is below the smallest normal number.";
+    ExpNonpos "exp_nonpos" 1 Expanded Float   "e to the power x for x <= 0; that or 0 where it is below the smallest normal number.";
     Exp2     "exp2"     1    Expanded Float   "2 to the power x.";
     Expm1    "expm1"    1    Expanded Float   "e to the power x, minus 1, without cancellation.";
     Log      "log"      1    Expanded Float   "Natural logarithm.";

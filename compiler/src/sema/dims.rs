@@ -369,7 +369,11 @@ impl<'a> Table<'_, 'a> {
         if (1..=MAX_SIZE).contains(&value) {
             return Some(value);
         }
-        self.bad_size(&format!("it is {value}, and sizes are from 1 to {MAX_SIZE}"), span);
+        let is = match self.session.sources.snippet(span).parse() {
+            Ok(written) if value == written => String::new(),
+            _ => format!("it is {value}, and "),
+        };
+        self.bad_size(&format!("{is}sizes are from 1 to {MAX_SIZE}"), span);
         None
     }
 
@@ -456,9 +460,15 @@ impl<'a> Table<'_, 'a> {
             }
         }
         let failed = self.session.diagnostics.has_errors();
+        let mut reported = 0;
         for index in 0..self.entries.len() {
+            // One message for all dimensions of a group.
+            if groups.iter().any(|group| group >> index & 1 == 1 && group & reported != 0) {
+                continue;
+            }
             let hopeless = failed && !self.entries[index].sizes.is_empty();
             if known >> index & 1 == 0 && !hopeless {
+                reported |= 1 << index;
                 self.report_unknown_size(index, known);
             }
         }

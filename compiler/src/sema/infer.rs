@@ -104,11 +104,12 @@ impl<'a> Lowerer<'_, 'a> {
         let (Op::Param(index), DType::F64) = (&self.graph.nodes[node].op, dtype) else { return };
         let decl = &self.graph.params[*index as usize];
         let (DType::F32, None, Some(default)) = (decl.dtype, &decl.axes, decl.default) else { return };
-        let text = format!("{}", default as f32);
-        if text.parse::<f64>() == Ok(default) {
+        // The shortest text of an f32 is what was written; that of the same f64 is longer unless it is exact.
+        if (default as f32).to_string() == default.to_string() {
             return;
         }
-        let message = format!("the default of `{}` is {text} rounded to f32, and is used in f64", decl.name);
+        let message =
+            format!("the default of `{}` is rounded to f32, to {default:e}, and is used in f64", decl.name);
         let warning = Diagnostic::warning(codes::INEXACT_DEFAULT, self.graph.nodes[node].span, message)
             .with_help(format!("declare it as `{}: f64`", decl.name));
         self.report(warning);
@@ -269,7 +270,7 @@ impl<'a> Lowerer<'_, 'a> {
         if let Some(bad) = args.iter().find(|arg| self.dtype_of(arg) != Some(DType::Bool)).cloned() {
             let message = format!("`{}` needs conditions, but this is {}", symbol(prim), self.describe(&bad));
             let error = Diagnostic::error(codes::NOT_A_CONDITION, bad.span, message);
-            let error = self.with_comparison_fix(error, &bad);
+            let error = self.with_comparison_fix(error, &bad, prim == Prim::Not);
             self.report(error);
             return Value::Poison;
         }
@@ -323,12 +324,13 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let message = format!("a condition must be true or false, but this is {}", self.describe(cond));
         let error = Diagnostic::error(codes::NOT_A_CONDITION, cond.span, message);
-        let error = self.with_comparison_fix(error, cond);
+        let error = self.with_comparison_fix(error, cond, false);
         self.report(error);
         false
     }
 
-    fn with_comparison_fix(&self, error: Diagnostic, value: &Operand<'a>) -> Diagnostic {
+    /// `tight`: what stands before it binds tighter than a comparison.
+    fn with_comparison_fix(&self, error: Diagnostic, value: &Operand<'a>, tight: bool) -> Diagnostic {
         let text = self.session.sources.snippet(value.span);
         if text.is_empty() || text.len() > 40 || matches!(value.value, Value::Tuple(_)) {
             return error;
@@ -339,7 +341,8 @@ impl<'a> Lowerer<'_, 'a> {
         } else {
             format!("({text})")
         };
-        error.with_fix("compare it with zero", value.span, format!("{text} != 0"))
+        let new = if tight { format!("({text} != 0)") } else { format!("{text} != 0") };
+        error.with_fix("compare it with zero", value.span, new)
     }
 
     fn select_fields(

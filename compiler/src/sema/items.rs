@@ -1,6 +1,6 @@
 //! The table of a file's items, by name.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::MAX_PARAMS;
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
@@ -16,6 +16,8 @@ pub(super) struct Items<'a> {
     pub(super) const_list: Vec<&'a ast::Const>,
     /// Kernels in the order of the text, each name once.
     pub(super) kernels: Vec<(&'a ast::Item, &'a ast::Kernel)>,
+    /// The names of reductions, which are not supported yet.
+    pub(super) reductions: FxHashSet<&'a str>,
 }
 
 impl<'a> Items<'a> {
@@ -26,6 +28,7 @@ impl<'a> Items<'a> {
             consts: FxHashMap::default(),
             const_list: Vec::new(),
             kernels: Vec::new(),
+            reductions: FxHashSet::default(),
         };
         let mut kernel_spans: FxHashMap<&'a str, Span> = FxHashMap::default();
         for item in &file.items {
@@ -43,6 +46,7 @@ impl<'a> Items<'a> {
                     diagnostics.push(not_yet(&format!("`{}`", derived.transform.name), item.span));
                 }
                 ItemKind::Reduction(reduction) => {
+                    items.reductions.insert(reduction.name.as_str());
                     diagnostics.push(not_yet("a `reduction`", reduction.name.span));
                 }
                 ItemKind::Schedule(schedule) => {

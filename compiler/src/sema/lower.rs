@@ -187,7 +187,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 let error = Diagnostic::error(codes::DUPLICATE_PARAM, param.name.span, message);
                 self.report(error.with_other(first, "the first one"));
             }
-            let dtype = self.dtype(&param.ty.dtype);
+            let dtype = self.dtype(kernel, &param.ty.dtype);
             let default = param.default.as_ref().and_then(|value| self.default_value(value, dtype));
             let decl = Decl {
                 name: name.to_owned(),
@@ -210,9 +210,16 @@ impl<'s, 'a> Lowerer<'s, 'a> {
     }
 
     /// A dtype as written; the message about an unknown one is given.
-    fn dtype(&mut self, name: &ast::Ident) -> Option<DType> {
+    fn dtype(&mut self, kernel: &ast::Kernel, name: &ast::Ident) -> Option<DType> {
         if let Some(dtype) = DType::from_name(&name.name) {
             return Some(dtype);
+        }
+        let is_it = |generic: &ast::Generic| {
+            generic.name.name == name.name && matches!(generic.kind, ast::GenericKind::DType { .. })
+        };
+        if kernel.generics.iter().any(is_it) {
+            // Not supported yet, as has been said where it is declared.
+            return None;
         }
         if ["f16", "bf16", "i8", "u8"].contains(&name.as_str()) {
             let what = format!("the dtype `{}`", name.name);
@@ -272,7 +279,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 self.report(error.with_other(first, "the first one"));
                 continue;
             }
-            let dtype = self.dtype(&ty.dtype);
+            let dtype = self.dtype(kernel, &ty.dtype);
             let axes = Some(dims.axes(ty).unwrap_or_default());
             let dtype_or = dtype.unwrap_or(DType::F32);
             let decl =
@@ -417,7 +424,17 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         self.report(error);
     }
 
+    /// Dimensions that no parameter has, and whose sizes are therefore not known, have had their message.
     fn report_missing_dims(&mut self, body: &Operand<'a>, result: &ResultDecl, missing: DimSet) {
+        let in_params = self.graph.params.iter().fold(DimSet::EMPTY, |all, decl| all.union(decl.dims()));
+        let has_size = |dim: &DimId| match self.graph.dims[*dim].kind {
+            DimKind::Free | DimKind::Leading => in_params.contains(*dim),
+            DimKind::Fixed(_) | DimKind::Computed(_) => true,
+        };
+        let missing: DimSet = missing.iter().filter(has_size).collect();
+        if missing.is_empty() {
+            return;
+        }
         let names = self.dim_list(missing);
         let body_type = self.type_text(&body.value);
         let message =

@@ -159,6 +159,10 @@ impl<'c, 'a> Checker<'c, 'a> {
     // Scopes
 
     fn bind(&mut self, name: &'a ast::Ident, is_param: bool) {
+        if let Some(&first) = self.by_name.get(name.as_str()).and_then(|places| places.last()).filter(|_| is_param) {
+            // Two parameters of one name: there is an error, and nothing to be said about the use of the first one.
+            self.bindings[first].used = true;
+        }
         let binding = Binding { name: name.as_str(), span: name.span, is_param, used: false };
         self.by_name.entry(name.as_str()).or_default().push(self.bindings.len());
         self.bindings.push(binding);
@@ -473,6 +477,10 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn unknown_function(&mut self, call: &ast::Call, span: Span) {
         let (name, with_dims) = (call.callee.as_str(), call.dims.is_some());
+        if self.items.reductions.contains(name) {
+            // Not supported yet, as has been said where it is declared.
+            return;
+        }
         if let Some(other) = callee(self.items, false, name, !with_dims) {
             self.wrong_brackets(call, other);
             return;

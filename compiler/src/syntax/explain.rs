@@ -920,7 +920,8 @@ fn kernel_signature(failure: &Failure<'_>) -> Option<Diagnostic> {
 
 /// `function f() …`, `def f()`: other words for items.
 fn item_keyword(failure: &Failure<'_>) -> Option<Diagnostic> {
-    if !failure.expects(Rule::item) && !failure.expects(Rule::kw_kernel) {
+    // At the first token pest names the rule of the whole file only.
+    if failure.place > 0 && !failure.expects(Rule::item) && !failure.expects(Rule::kw_kernel) {
         return None;
     }
     let word = failure.text();

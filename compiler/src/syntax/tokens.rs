@@ -118,10 +118,9 @@ fn next_token(text: &str, at: usize) -> Token {
         let kind = if KEYWORDS.contains(&&text[at..end]) { TokenKind::Keyword } else { TokenKind::Word };
         (kind, end)
     } else if first == '"' {
-        let line = rest.find('\n').unwrap_or(rest.len());
-        match rest[1..line].find('"') {
-            Some(length) => (TokenKind::Text, at + length + 2),
-            None => (TokenKind::Unknown, at + 1),
+        match rest[1..].find(['"', '\n']) {
+            Some(length) if rest[1 + length..].starts_with('"') => (TokenKind::Text, at + length + 2),
+            Some(_) | None => (TokenKind::Unknown, at + 1),
         }
     } else if "([{".contains(first) {
         (TokenKind::Open, at + 1)

@@ -88,7 +88,7 @@ pub trait Core {
     /// The bits of `a`.
     fn bits(&mut self, a: Self::F) -> Self::I;
     /// The float with the bits `a`.
-    fn from_bits(&mut self, a: Self::I) -> Self::F;
+    fn float_from_bits(&mut self, a: Self::I) -> Self::F;
     /// `a + b`, wrapping.
     fn iadd(&mut self, a: Self::I, b: Self::I) -> Self::I;
     /// `a - b`, wrapping.
@@ -220,7 +220,7 @@ macro_rules! scalar_core {
             fn bits(&mut self, a: $float) -> $int {
                 a.to_bits().cast_signed()
             }
-            fn from_bits(&mut self, a: $int) -> $float {
+            fn float_from_bits(&mut self, a: $int) -> $float {
                 <$float>::from_bits(a.cast_unsigned())
             }
             fn iadd(&mut self, a: $int, b: $int) -> $int {

@@ -3,7 +3,8 @@
 //! Formula: erf|x| = 1 - e^-u with u(x) = -ln erfc(x) = x + x p(x), a smooth function that a polynomial follows over the
 //! whole range where the result is below 1. 1 - e^-u is taken as in `expm1`, so that small x keep their digits; no
 //! division. The sign is put back last.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `erf` 1.67 and 1.58 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce_short, round_scaled};

@@ -1,11 +1,13 @@
-//! `expm1`, and the difference e^r - 1 near zero that `tanh`, `sinh` and `erf` use too.
+//! `expm1`, and the difference e^r - 1 near zero that `sinh`, `cosh`, `erf` and `erfc` use too.
 //!
 //! Formula: e^x - 1 = 2^n (e^r - 1) + (2^n - 1), the second summand exact for the n that matter, joined by one fma. n and r
 //! as in `exp`. Half the value is computed and doubled, so that n = 128 (1024) needs no second factor.
 //! Polynomial: e^r - 1 = r + r^2 q(r), q of degree 4 (f32), 10 (f64), minimax for the relative error of e^r - 1 on
 //! |r| <= 1.003 ln 2 / 2 by Remez exchange with coefficients rounded from the lowest on: 2^-25.8, 2^-61.2.
 //! Tiny x, subnormals and zeros with their sign are returned as they are.
-//! Measured: MEASURED
+//! For `erf`, 1 - e^-r has f32 coefficients of its own: weighted as r < 0 enters there, from 1/2 on, 2^-27.1.
+//! Measured, f32 and f64: `expm1` 1.29 and 1.37 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce, round_scaled};
@@ -33,13 +35,30 @@ const EXPM1_F64: [f64; 11] = [
     2.0945817042090558e-09,
 ];
 
-/// 1 - e^-r for |r| <= ln 2 / 2.
+/// The same for e^-r, where the error for r < 0 counts less.
+const FALLING_F32: [f64; 5] = [
+    0.4999998211860657,
+    0.16666513681411743,
+    0.04167068749666214,
+    0.008369413204491138,
+    0.0013702943688258529,
+];
+
+/// 1 - e^-r for |r| <= ln 2 / 2; small results are the more accurate ones.
 pub(super) fn one_minus_exp_reduced<C: Core>(c: &mut C, r: C::F) -> C::F {
-    let coefficients: &[f64] = c.by_type(&EXPM1_F32, &EXPM1_F64);
+    let coefficients: &[f64] = c.by_type(&FALLING_F32, &EXPM1_F64);
     let q = horner_neg(c, r, coefficients);
     let r2 = c.mul(r, r);
     let minus = c.neg(r2);
     c.fma(minus, q, r)
+}
+
+/// e^r - 1 - r for |r| <= ln 2 / 2.
+pub(super) fn exp_tail<C: Core>(c: &mut C, r: C::F) -> C::F {
+    let coefficients: &[f64] = c.by_type(&EXPM1_F32, &EXPM1_F64);
+    let q = horner(c, r, coefficients);
+    let r2 = c.mul(r, r);
+    c.mul(r2, q)
 }
 
 /// e^x - 1.

@@ -6,9 +6,11 @@
 //! f64: with s = f / (2 + f), ln(1 + f) = f - s (f - s^2 R(s^2)), R of degree 6 (2^-59.5); other bases multiply by 1 / ln b
 //! in two parts. Coefficients by Remez exchange on the interval of f, rounded from the lowest on.
 //! Subnormal x is scaled by 2^23 (f64: 2^52) first. x = 0 gives -inf, x < 0 NaN, +inf and NaN themselves.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `log` 1.01 and 1.26 ulp, `log2` 0.96 and 1.21 ulp, `log10` 0.90 and 1.01 ulp. (f32 at
+//! every 61st of all numbers; f64 at some 10^6 of all exponents and in the range where it changes.)
 
 use super::core::{Core, FloatTy};
+use super::pair::Pair;
 use super::parts::{CoreExt, horner};
 
 /// q with ln(1 + f) = f + f^2 q(f).
@@ -62,7 +64,7 @@ const LN_F64: [f64; 7] = [
 
 /// A base, by its constants in two parts of the type each.
 struct Base {
-    /// log_b 2.
+    /// log_b 2, for one exponent unit.
     two: (f64, f64),
     /// 1 / ln b; `None` for the natural logarithm.
     scale: Option<(f64, f64)>,
@@ -70,16 +72,22 @@ struct Base {
     polynomial: &'static [f64],
 }
 
+/// A pair for one exponent unit.
+fn per_unit<C: Core>(c: &C, (high, low): (f64, f64)) -> (f64, f64) {
+    let step = units_per_step(c);
+    (high / step, low / step)
+}
+
 /// Base e.
 fn base_e<C: Core>(c: &C) -> Base {
-    Base { two: super::exp::ln2_parts(c), scale: None, polynomial: &[] }
+    Base { two: per_unit(c, super::exp::ln2_parts(c)), scale: None, polynomial: &[] }
 }
 
 /// Base 2.
 fn base_2<C: Core>(c: &C) -> Base {
     let scale =
         c.by_type((1.442_695_021_629_333_5, 0.0), (std::f64::consts::LOG2_E, 2.035_527_374_093_103_3e-17));
-    Base { two: (1.0, 0.0), scale: Some(scale), polynomial: &LOG2_F32 }
+    Base { two: per_unit(c, (1.0, 0.0)), scale: Some(scale), polynomial: &LOG2_F32 }
 }
 
 /// Base 10.
@@ -90,22 +98,29 @@ fn base_10<C: Core>(c: &C) -> Base {
     );
     let scale =
         c.by_type((0.434_294_492_006_301_9, 0.0), (std::f64::consts::LOG10_E, 1.098_319_650_216_765e-17));
-    Base { two, scale: Some(scale), polynomial: &LOG10_F32 }
+    Base { two: per_unit(c, two), scale: Some(scale), polynomial: &LOG10_F32 }
 }
 
-/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and whole e.
-fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+/// log_b(1 + f) + e log_b 2 for 1 + f in [sqrt(1/2), sqrt 2) and e in exponent units; for the natural
+/// logarithm, plus a small `rest`.
+fn log_reduced<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     match c.ty() {
-        FloatTy::F32 => log_reduced_f32(c, e, f, base),
-        FloatTy::F64 => log_reduced_f64(c, e, f, base),
+        FloatTy::F32 => log_reduced_f32(c, e, f, rest, base),
+        FloatTy::F64 => log_reduced_f64(c, e, f, rest, base),
     }
 }
 
-fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     let Some((scale, _)) = base.scale else {
         let q = horner(c, f, &LN_F32);
         let f2 = c.mul(f, f);
-        let value = c.fma(f2, q, f);
+        let value = match rest {
+            Some(rest) => {
+                let rest = c.fma(f2, q, rest);
+                c.add(f, rest)
+            }
+            None => c.fma(f2, q, f),
+        };
         return c.fma_k(e, base.two.0, value);
     };
     let g = horner(c, f, base.polynomial);
@@ -119,7 +134,7 @@ fn log_reduced_f32<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
     add_exponent(c, e, base, value)
 }
 
-fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
+fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, rest: Option<C::F>, base: &Base) -> C::F {
     let minus = c.k_sub(-2.0, f);
     let minus_s = c.div(f, minus);
     let z = c.mul(minus_s, minus_s);
@@ -128,8 +143,17 @@ fn log_reduced_f64<C: Core>(c: &mut C, e: C::F, f: C::F, base: &Base) -> C::F {
     let inner = c.fma(z, series, f);
     match base.scale {
         None => {
-            let tail = c.fma_k(e, base.two.1, f);
-            let value = c.fma(minus_s, inner, tail);
+            let value = match rest {
+                Some(rest) => {
+                    let tail = c.fma_k(e, base.two.1, rest);
+                    let tail = c.fma(minus_s, inner, tail);
+                    c.add(f, tail)
+                }
+                None => {
+                    let tail = c.fma_k(e, base.two.1, f);
+                    c.fma(minus_s, inner, tail)
+                }
+            };
             add_exponent(c, e, base, value)
         }
         Some((high, low)) => {
@@ -161,22 +185,36 @@ pub(super) fn exponent_field<C: Core>(c: &mut C, bits: C::I) -> C::I {
     c.iand_k(above, mask)
 }
 
-/// The number whose exponent field is `field`.
-pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
+/// What one step of the exponent is in [`exponent_units`].
+pub(super) fn units_per_step<C: Core>(c: &C) -> f64 {
+    c.by_type(8_388_608.0, 1.0)
+}
+
+/// The number whose exponent field is `field`, in units that need no scaling.
+pub(super) fn exponent_units<C: Core>(c: &mut C, field: C::I) -> C::F {
     match c.ty() {
-        FloatTy::F32 => {
-            let scaled = c.to_float(field);
-            c.mul_k(scaled, 0.5f64.powi(23))
-        }
+        FloatTy::F32 => c.to_float(field),
         // No conversion from i64 lanes on AVX2: the exponent, made positive, goes into the fraction of 2^52.
         FloatTy::F64 => {
             let positive = c.iadd_k(field, 1100 << 52);
             let low = c.shr_u(positive, 52);
             let float = c.int(0x4330_0000_0000_0000);
             let float = c.ior(low, float);
-            let float = c.from_bits(float);
+            let float = c.float_from_bits(float);
             c.add_k(float, -(4_503_599_627_370_496.0 + 1100.0))
         }
+    }
+}
+
+/// The number whose exponent field is `field`.
+pub(super) fn exponent_value<C: Core>(c: &mut C, field: C::I) -> C::F {
+    let units = exponent_units(c, field);
+    match c.ty() {
+        FloatTy::F32 => {
+            let step = 1.0 / units_per_step(c);
+            c.mul_k(units, step)
+        }
+        FloatTy::F64 => units,
     }
 }
 
@@ -190,12 +228,13 @@ fn log_base<C: Core>(c: &mut C, x: C::F, base: &Base) -> C::F {
     let bits = c.bits(normal);
     let field = exponent_field(c, bits);
     let fraction = c.isub(bits, field);
-    let fraction = c.from_bits(fraction);
+    let fraction = c.float_from_bits(fraction);
     let f = c.add_k(fraction, -1.0);
-    let e = exponent_value(c, field);
-    let back = c.select_kk(small, -steps, 0.0);
+    let e = exponent_units(c, field);
+    let back = -steps * units_per_step(c);
+    let back = c.select_kk(small, back, 0.0);
     let e = c.add(e, back);
-    let value = log_reduced(c, e, f, base);
+    let value = log_reduced(c, e, f, None, base);
     special_log(c, x, x, value)
 }
 
@@ -209,10 +248,40 @@ pub(super) fn special_log<C: Core>(c: &mut C, argument: C::F, x: C::F, value: C:
     c.select(positive, value, outside)
 }
 
-/// ln(1 + f) + e ln 2.
+/// ln(1 + f) + e ln 2, e in exponent units.
 pub(super) fn ln_reduced<C: Core>(c: &mut C, e: C::F, f: C::F) -> C::F {
     let base = base_e(c);
-    log_reduced(c, e, f, &base)
+    log_reduced(c, e, f, None, &base)
+}
+
+/// ln of a positive normal number as a pair, plus ln 2 where `one_more` holds. Where it is near 1, what is between it and 1 counts in full.
+pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, one_more: Option<C::M>) -> C::F {
+    let bits = c.bits(x.hi);
+    let field = exponent_field(c, bits);
+    let fraction = c.isub(bits, field);
+    let fraction = c.float_from_bits(fraction);
+    let f = c.add_k(fraction, -1.0);
+    // 2^-e in two factors: the exponent may be the largest.
+    let (one, _) = split_bits(c);
+    let four = c.int(one + (2 << c.fraction_bits()));
+    let power = c.isub(four, field);
+    let power = c.float_from_bits(power);
+    let rest = c.mul_k(x.lo, 0.25);
+    let rest = c.mul(rest, power);
+    // rest / (1 + f), near enough.
+    let minus = c.neg(rest);
+    let rest = c.fma(minus, f, rest);
+    let e = exponent_units(c, field);
+    let e = match one_more {
+        Some(mask) => {
+            let step = units_per_step(c);
+            let more = c.select_kk(mask, step, 0.0);
+            c.add(e, more)
+        }
+        None => e,
+    };
+    let base = base_e(c);
+    log_reduced(c, e, f, Some(rest), &base)
 }
 
 /// Natural logarithm.

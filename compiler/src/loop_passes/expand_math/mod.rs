@@ -2,66 +2,82 @@
 //!
 //! Each function is written once over [`Core`]; the header of its file states formula, range reduction, approximation, how
 //! its coefficients were made, and the error measured. Everything is branch-free, and no operation depends on the target.
+//!
+//! A new function is a row in `ops`, a file here and a line in the table below; the tests ask for its bound.
 
+mod asin;
+mod asinh;
+mod atan;
+mod cbrt;
 pub mod core;
+mod emit;
 mod erf;
+mod erfc;
 mod exp;
 mod expm1;
+mod hypot;
 mod log;
 mod log1p;
 mod one_plus_erf;
+mod pair;
 mod parts;
+mod pow;
+mod rsqrt;
 mod sigmoid;
+mod sinh;
 mod tanh;
+mod trig;
 
 pub use self::core::{Core, FloatTy, Scalar32, Scalar64};
+pub(super) use self::emit::run;
 
-macro_rules! elementary {
-    ($($variant:ident $args:tt $path:path, $doc:literal;)*) => {
-        /// A function that [`expand`] writes out.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Elementary {
-            $(#[doc = $doc] $variant,)*
-        }
+use crate::ops::Prim;
 
-        impl Elementary {
-            /// All of them, in order.
-            pub const ALL: &[Elementary] = &[$(Elementary::$variant,)*];
-
-            /// Number of arguments.
-            pub fn arity(self) -> usize {
-                match self {
-                    $(Elementary::$variant => $args,)*
-                }
-            }
-        }
-
-        /// Writes `f(args)` as core operations.
+macro_rules! expansions {
+    ($($prim:ident($($arg:ident),*) => $module:ident::$function:ident;)*) => {
+        /// Writes a function of class [`Expanded`](crate::ops::Class::Expanded) as core operations.
+        ///
+        /// The last operation makes the result.
         ///
         /// # Panics
-        /// If the number of arguments is not that of the function.
-        pub fn expand<C: Core>(c: &mut C, f: Elementary, args: &[C::F]) -> C::F {
-            assert_eq!(args.len(), f.arity(), "arguments of {f:?}");
-            match f {
-                $(Elementary::$variant => elementary!(@call $args $path, c, args),)*
+        /// If the function is of another class, or has another number of arguments.
+        pub fn expand<C: Core>(c: &mut C, prim: Prim, args: &[C::F]) -> C::F {
+            match (prim, args) {
+                $((Prim::$prim, &[$($arg),*]) => $module::$function(c, $($arg),*),)*
+                _ => panic!("`{prim}` of {} arguments has no expansion", args.len()),
             }
         }
     };
-    (@call 1 $path:path, $c:ident, $x:ident) => { $path($c, $x[0]) };
-    (@call 2 $path:path, $c:ident, $x:ident) => { $path($c, $x[0], $x[1]) };
 }
 
-elementary! {
-    Exp 1 exp::exp, "e to the power x.";
-    ExpNonpos 1 exp::exp_nonpos, "e to the power x for x <= 0, 0 where that is below the normal range.";
-    Exp2 1 exp::exp2, "2 to the power x.";
-    Expm1 1 expm1::expm1, "e to the power x, minus 1.";
-    Log 1 log::log, "Natural logarithm.";
-    Log2 1 log::log2, "Logarithm to base 2.";
-    Log10 1 log::log10, "Logarithm to base 10.";
-    Log1p 1 log1p::log1p, "Natural logarithm of 1 + x.";
-    Sigmoid 1 sigmoid::sigmoid, "1 / (1 + e^-x).";
-    Tanh 1 tanh::tanh, "Hyperbolic tangent.";
-    Erf 1 erf::erf, "Error function.";
-    OnePlusErf 1 one_plus_erf::one_plus_erf, "1 + erf x.";
+expansions! {
+    Exp(x) => exp::exp;
+    ExpNonpos(x) => exp::exp_nonpos;
+    Exp2(x) => exp::exp2;
+    Expm1(x) => expm1::expm1;
+    Log(x) => log::log;
+    Log2(x) => log::log2;
+    Log10(x) => log::log10;
+    Log1p(x) => log1p::log1p;
+    Pow(x, y) => pow::pow;
+    Cbrt(x) => cbrt::cbrt;
+    Rsqrt(x) => rsqrt::rsqrt;
+    Tanh(x) => tanh::tanh;
+    Sigmoid(x) => sigmoid::sigmoid;
+    Erf(x) => erf::erf;
+    Erfc(x) => erfc::erfc;
+    OnePlusErf(x) => one_plus_erf::one_plus_erf;
+    Sin(x) => trig::sin;
+    Cos(x) => trig::cos;
+    Tan(x) => trig::tan;
+    Asin(x) => asin::asin;
+    Acos(x) => asin::acos;
+    Atan(x) => atan::atan;
+    Atan2(y, x) => atan::atan2;
+    Sinh(x) => sinh::sinh;
+    Cosh(x) => sinh::cosh;
+    Asinh(x) => asinh::asinh;
+    Acosh(x) => asinh::acosh;
+    Atanh(x) => asinh::atanh;
+    Hypot(x, y) => hypot::hypot;
 }

@@ -100,13 +100,13 @@ pub(super) trait CoreExt: Core {
     fn with_sign(&mut self, a: Self::F, sign: Self::I) -> Self::F {
         let bits = self.bits(a);
         let bits = self.ior(bits, sign);
-        self.from_bits(bits)
+        self.float_from_bits(bits)
     }
     /// `a`, its sign flipped where `sign` has the sign bit.
     fn flip_sign(&mut self, a: Self::F, sign: Self::I) -> Self::F {
         let bits = self.bits(a);
         let bits = self.ixor(bits, sign);
-        self.from_bits(bits)
+        self.float_from_bits(bits)
     }
     /// Bits of the fraction of the type: 23 or 52.
     fn fraction_bits(&self) -> u32 {
@@ -145,4 +145,13 @@ pub(super) fn horner_neg<C: Core>(c: &mut C, x: C::F, coefficients: &[f64]) -> C
     let flipped: Vec<f64> =
         coefficients.iter().enumerate().map(|(k, &v)| if k % 2 == 0 { v } else { -v }).collect();
     horner(c, x, &flipped)
+}
+
+/// `factor` times pi as a sum of two values of the type; `factor` is a power of two.
+pub(super) fn pi<C: Core>(c: &C, factor: f64) -> (f64, f64) {
+    let (high, low) = c.by_type(
+        (3.141_592_741_012_573_2, -8.742_277_657_347_586e-8),
+        (std::f64::consts::PI, 1.224_646_799_147_353_2e-16),
+    );
+    (high * factor, low * factor)
 }

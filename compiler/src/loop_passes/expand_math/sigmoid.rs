@@ -3,11 +3,12 @@
 //! Formula: with n = round(x / ln 2), r = x - n ln 2 and s = 2^n it is s / (s + e^-r). Both sides are taken times w = 3/4:
 //! (w s) / ((w s + w) + r q(r)). The inner sum is exact, and the outer, whose rounding is the largest error, is not just
 //! above a power of two where the result is just below one.
-//! s is kept 2^24 (f64: 2^53) too large and the quotient scaled back, so that s itself is never subnormal and a subnormal
-//! result is rounded last. x is clamped to where the result is 0 on the left and 1 on the right.
+//! s is made 2^24 (f64: 2^53) too large and scaled back in both sides, so that its exponent field is never negative; only the
+//! last few subnormal results see w s rounded. x is clamped to where the result is 0 on the left and 1 on the right.
 //! Polynomial: w e^-r = w + r q(r), q of degree 5 (f32), 10 (f64), minimax for the relative error on
 //! |r| <= 1.003 ln 2 / 2 by Remez exchange, coefficients rounded from the lowest on: 2^-28, 2^-55.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `sigmoid` 1.83 and 1.80 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce, round_scaled};
@@ -52,7 +53,6 @@ pub(super) fn sigmoid<C: Core>(c: &mut C, x: C::F) -> C::F {
     let coefficients: &[f64] = c.by_type(&EXP_F32, &EXP_F64);
     let q = horner(c, r, coefficients);
     let below = c.fma(q, r, rest);
-    let above = c.mul_k(power, WEIGHT);
-    let quotient = c.div(above, below);
-    c.mul_k(quotient, back)
+    let above = c.mul_k(power, back * WEIGHT);
+    c.div(above, below)
 }

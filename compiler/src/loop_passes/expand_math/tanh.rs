@@ -7,7 +7,8 @@
 //! |r| <= 1.003 ln 2 / 4 by Remez exchange, coefficients rounded from the lowest on: 2^-29, 2^-59.
 //! One fma reduces r in f32: its ln 2 is good to 2^-29, and the result is insensitive where n is large. f64 takes two.
 //! n is rounded from |x| - 0.09: the errors for n > 0 are smaller where t is not near its negative end.
-//! Measured: MEASURED
+//! Measured, f32 and f64: `tanh` 1.72 and 1.84 ulp. (f32 at every 61st of all numbers; f64 at some 10^6 of all
+//! exponents and in the range where it changes.)
 
 use super::core::Core;
 use super::exp::{LOG2_E, power_of_two, reduce_short, round_scaled};

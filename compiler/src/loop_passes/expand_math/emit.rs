@@ -1,11 +1,11 @@
-//! Writes elementary functions out in core operations: the loop IR's form of `expand_math::Core`.
+//! Writes elementary functions out in core operations: the pass, and the loop IR's form of [`Core`].
 //!
 //! Needs nothing; runs at any number of lanes. Leaves only core functions. Numeric: what it writes is exact to the bit and sees no target.
 
 use rustc_hash::FxHashMap;
 
-use super::build::Builder;
-use super::expand_math::{Core, Elementary, FloatTy, expand};
+use super::super::build::Builder;
+use super::{Core, FloatTy, expand};
 use crate::loops::{Elem, Func, Inst, Stmt, Type, Value};
 use crate::ops::{Class, Prim};
 
@@ -30,18 +30,12 @@ fn rewrite(func: &mut Func, stmts: Vec<Stmt>) -> Vec<Stmt> {
             Stmt::Let(value, Inst::Prim(prim, args)) if prim.class() == Class::Expanded => {
                 let ty = func.values[value];
                 let mut emit = Emit { builder: Builder::new(func), ty, constants: &mut constants };
-                let result = expand(&mut emit, elementary(prim), &args);
-                // The last instruction of the expansion defines the value itself.
+                let result = expand(&mut emit, prim, &args);
                 let mut stmts = emit.builder.stmts;
+                // The last operation of an expansion makes its result, which is the value itself.
                 match stmts.last_mut() {
                     Some(Stmt::Let(last, _)) if *last == result => *last = value,
-                    _ => {
-                        let ty = ty.with_elem(ty.elem);
-                        let int = int_of(ty);
-                        let bits = func.value(int);
-                        stmts.push(Stmt::Let(bits, Inst::Bitcast(result)));
-                        stmts.push(Stmt::Let(value, Inst::Bitcast(bits)));
-                    }
+                    _ => panic!("the expansion of `{prim}` does not end with its result"),
                 }
                 out.extend(stmts);
             }
@@ -54,15 +48,6 @@ fn rewrite(func: &mut Func, stmts: Vec<Stmt>) -> Vec<Stmt> {
 /// The integer type of the same width.
 fn int_of(ty: Type) -> Type {
     ty.with_elem(if ty.elem == Elem::F64 { Elem::I64 } else { Elem::I32 })
-}
-
-/// The expansion of a function.
-fn elementary(prim: Prim) -> Elementary {
-    Elementary::ALL
-        .iter()
-        .copied()
-        .find(|function| format!("{function:?}") == format!("{prim:?}"))
-        .unwrap_or_else(|| panic!("{prim} has no expansion"))
 }
 
 struct Emit<'f, 'c> {
@@ -153,7 +138,7 @@ impl Core for Emit<'_, '_> {
         self.builder.push(int_of(self.ty), Inst::Bitcast(a))
     }
 
-    fn from_bits(&mut self, a: Value) -> Value {
+    fn float_from_bits(&mut self, a: Value) -> Value {
         self.builder.push(self.ty, Inst::Bitcast(a))
     }
 
