@@ -170,7 +170,8 @@ fn unary(prim: Prim, x: Range, dtype: DType) -> Range {
             return NAN;
         }
         // Measured as 7.02 units of 2^-24, in f32.
-        let off = Wide::from(if prim == Prim::OnePlusErf { 7.1 * f64::from(f32::EPSILON) / 2.0 } else { 0.0 });
+        let off =
+            Wide::from(if prim == Prim::OnePlusErf { 7.1 * f64::from(f32::EPSILON) / 2.0 } else { 0.0 });
         let mut range = hull([at(inside.lo) - off, at(inside.hi) + off], ulps, dtype).or_nan(inside.nan);
         range.lo = range.lo.max(image.0);
         range.hi = range.hi.min(image.1);
@@ -667,6 +668,6 @@ impl Run<'_> {
             Form::Column => (count, 0),
         };
         let blocks = steps.div_ceil(BLOCK_STEPS as usize).max(1);
-        (steps.min(BLOCK_STEPS as usize) + folds as usize) as f64 + (blocks as f64).log2().ceil()
+        (steps.min(BLOCK_STEPS as usize) + folds as usize) as f64 + libm::log2(blocks as f64).ceil()
     }
 }

@@ -99,7 +99,10 @@ fn stages_print_what_the_architecture_shows() {
         let printed = &texts.0[stage];
         let mut lines = printed.lines();
         for line in block.lines().filter(|line| line.trim() != "…") {
-            assert!(lines.any(|found| found == line), "ARCHITECTURE.md, {stage}: `{line}` is not in\n{printed}");
+            assert!(
+                lines.any(|found| found == line),
+                "ARCHITECTURE.md, {stage}: `{line}` is not in\n{printed}"
+            );
         }
     }
 }

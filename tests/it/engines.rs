@@ -157,7 +157,7 @@ fn reductions_and_normalisers_keep_their_bounds() {
                 data.args[weight].bits.fill(u64::from(1f32.to_bits()));
             }
             let (exact, found) = (subject.exact(&data), subject.execute(&data, &How::PLAIN));
-            let s = (length as f64 / 32.0).ceil().min(256.0) + (length as f64).log2().ceil();
+            let s = (length as f64 / 32.0).ceil().min(256.0) + libm::log2(length as f64).ceil();
             for (at, exact) in exact[0].iter().enumerate() {
                 let per_row = found[0].bits.len() / 3;
                 let row = at / per_row;
@@ -182,8 +182,15 @@ fn reductions_and_normalisers_keep_their_bounds() {
 /// Some small choices of sizes, unequal where possible.
 fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
     let dims = subject.free_dims();
-    let sizes: [[i64; 4]; 7] =
-        [[3, 5, 2, 4], [1, 33, 1, 2], [34, 2, 3, 1], [2, 3, 40, 1], [1, 2, 1, 37], [7, 7, 7, 7], [4, 0, 3, 2]];
+    let sizes: [[i64; 4]; 7] = [
+        [3, 5, 2, 4],
+        [1, 33, 1, 2],
+        [34, 2, 3, 1],
+        [2, 3, 40, 1],
+        [1, 2, 1, 37],
+        [7, 7, 7, 7],
+        [4, 0, 3, 2],
+    ];
     let known = sizes.map(|sizes| {
         let known: Vec<(&str, i64)> =
             dims.iter().zip(sizes.iter().cycle()).map(|(name, size)| (name.as_str(), *size)).collect();

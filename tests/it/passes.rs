@@ -296,7 +296,8 @@ impl Maker {
     /// A node of a dtype; only exact ones, if asked for.
     fn pick(&self, u: &mut Unstructured<'_>, dtype: DType, exact: bool) -> arbitrary::Result<Option<NodeId>> {
         let fits = |id: &NodeId| {
-            self.graph.nodes[*id].dtype == dtype && (!exact || self.inexact || self.degree[id.as_u32() as usize].is_some())
+            self.graph.nodes[*id].dtype == dtype
+                && (!exact || self.inexact || self.degree[id.as_u32() as usize].is_some())
         };
         let all: Vec<NodeId> = self.graph.nodes.keys().filter(fits).collect();
         if all.is_empty() { Ok(None) } else { Ok(Some(*u.choose(&all)?)) }
@@ -332,11 +333,22 @@ impl Maker {
             }
             3 | 4 => self.product(u, float)?,
             5 => {
-                let prim = *u.choose(&[Prim::Neg, Prim::Abs, Prim::Floor, Prim::Round, Prim::Ceil, Prim::Trunc])?;
+                let prim =
+                    *u.choose(&[Prim::Neg, Prim::Abs, Prim::Floor, Prim::Round, Prim::Ceil, Prim::Trunc])?;
                 self.function(u, prim, float, &[float], float)?;
             }
             6 => {
-                let prims = [Prim::Exp, Prim::Exp2, Prim::Log, Prim::Tanh, Prim::Erf, Prim::Sqrt, Prim::Sigmoid, Prim::Cos, Prim::Rsqrt];
+                let prims = [
+                    Prim::Exp,
+                    Prim::Exp2,
+                    Prim::Log,
+                    Prim::Tanh,
+                    Prim::Erf,
+                    Prim::Sqrt,
+                    Prim::Sigmoid,
+                    Prim::Cos,
+                    Prim::Rsqrt,
+                ];
                 let prim = *u.choose(&prims)?;
                 if let Some(a) = self.pick(u, float, true)? {
                     self.add(Op::Prim(prim, vec![a]), float, None);

@@ -107,11 +107,76 @@ pub fn compiles_or_complains(text: &str, limit: Duration) -> Result<(), String> 
 }
 
 const WORDS: [&str; 70] = [
-    "x", "y", "w", "d", "n", "i", "k", "half", "f32", "f64", "i32", "bool", "sum", "max", "prod", "exp", "log", "index",
-    "size", "stack", "broadcast", "poly", "let", "if", "else", "0", "1", "2", "0.5", "1e30", "inf", "nan", "true",
-    "false", "pi", "(", ")", "[", "]", "{", "}", ",", ";", ":", "=", "==", "<", "->", "..", ".", "+", "-", "*", "/",
-    "^", "!", "&&", "||", "softmax[d](x)", "sum[d](x)", "x[half=0]", "index(d)", "size(d)", "[.., d]", "(half=2 d)",
-    "(g k)", "-x", "mean[n, d](x)", "i=3", "where",
+    "x",
+    "y",
+    "w",
+    "d",
+    "n",
+    "i",
+    "k",
+    "half",
+    "f32",
+    "f64",
+    "i32",
+    "bool",
+    "sum",
+    "max",
+    "prod",
+    "exp",
+    "log",
+    "index",
+    "size",
+    "stack",
+    "broadcast",
+    "poly",
+    "let",
+    "if",
+    "else",
+    "0",
+    "1",
+    "2",
+    "0.5",
+    "1e30",
+    "inf",
+    "nan",
+    "true",
+    "false",
+    "pi",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ";",
+    ":",
+    "=",
+    "==",
+    "<",
+    "->",
+    "..",
+    ".",
+    "+",
+    "-",
+    "*",
+    "/",
+    "^",
+    "!",
+    "&&",
+    "||",
+    "softmax[d](x)",
+    "sum[d](x)",
+    "x[half=0]",
+    "index(d)",
+    "size(d)",
+    "[.., d]",
+    "(half=2 d)",
+    "(g k)",
+    "-x",
+    "mean[n, d](x)",
+    "i=3",
+    "where",
 ];
 
 /// A text with a few tokens replaced, left out or put in.
@@ -120,7 +185,9 @@ fn mutated(u: &mut Unstructured<'_>, good: &str) -> arbitrary::Result<String> {
     for _ in 0..u.int_in_range(1..=3)? {
         let starts: Vec<usize> = text
             .char_indices()
-            .filter(|(at, c)| !c.is_whitespace() && (*at == 0 || !text[..*at].ends_with(char::is_alphanumeric)))
+            .filter(|(at, c)| {
+                !c.is_whitespace() && (*at == 0 || !text[..*at].ends_with(char::is_alphanumeric))
+            })
             .map(|(at, _)| at)
             .collect();
         if starts.is_empty() {
