@@ -134,7 +134,7 @@ fn body_cost(graph: &Graph, region: &Region) -> u32 {
 /// Vectors in one iteration, a power of two. A loop inside walks memory across the vectors: the more there are, the more
 /// of each line is used at once.
 fn unroll(body: u32, nested: bool, lanes: u32) -> u32 {
-    let budget = if nested { 4 * BODY } else { BODY };
+    let budget = if nested { 2 * BODY } else { BODY };
     let most = (32 / lanes).min(8);
     let least = if body <= LARGE { GROUP.min(most) } else { 1 };
     1 << (budget / body.max(1)).clamp(least, most).ilog2()
