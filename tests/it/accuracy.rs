@@ -361,7 +361,7 @@ fn pairs<F: Float>(prim: Prim, random: &mut Random) -> Vec<[F; 2]> {
         pairs.push([x, y]);
         if prim == Prim::Pow {
             let size = if number % 2 == 0 { x } else { any }.to_f64().abs();
-            let power = (random.part() * 2.0 - 1.0) * top / size.log2();
+            let power = (random.part() * 2.0 - 1.0) * top / libm::log2(size);
             pairs.push([F::from_f64(size), F::from_f64(power)]);
             pairs.push([F::from_f64(-size), F::from_f64((random.part() * 40.0 - 20.0).round())]);
         }

@@ -163,7 +163,7 @@ fn reductions_and_normalisers_keep_their_bounds() {
                 data.args[weight].bits.fill(u64::from(1f32.to_bits()));
             }
             let (exact, found) = (subject.exact(&data), subject.execute(&data, &How::PLAIN));
-            let s = (length as f64 / 32.0).ceil().min(256.0) + (length as f64).log2().ceil();
+            let s = (length as f64 / 32.0).ceil().min(256.0) + libm::log2(length as f64).ceil();
             for (at, exact) in exact[0].iter().enumerate() {
                 let per_row = found[0].bits.len() / 3;
                 let row = at / per_row;

@@ -45,14 +45,12 @@ pub fn fuse(graph: &Graph) -> Regions {
     fuser.regions
 }
 
+/// A value that is part of a result, and the positions at which it stands there.
+pub type Part = (Vec<(DimId, u32)>, NodeId);
+
 /// The values that make up each result: one, or for a `Stack` one for each choice of positions.
-pub fn result_parts(graph: &Graph) -> Vec<Vec<(Vec<(DimId, u32)>, NodeId)>> {
-    fn collect(
-        graph: &Graph,
-        node: NodeId,
-        at: &mut Vec<(DimId, u32)>,
-        parts: &mut Vec<(Vec<(DimId, u32)>, NodeId)>,
-    ) {
+pub fn result_parts(graph: &Graph) -> Vec<Vec<Part>> {
+    fn collect(graph: &Graph, node: NodeId, at: &mut Vec<(DimId, u32)>, parts: &mut Vec<Part>) {
         let Op::Stack { dim, values } = &graph.nodes[node].op else {
             parts.push((at.clone(), node));
             return;
@@ -207,7 +205,7 @@ struct Fuser<'g> {
     graph: &'g Graph,
     unrolled: DimSet,
     parallel: DimSet,
-    parts: Vec<Vec<(Vec<(DimId, u32)>, NodeId)>>,
+    parts: Vec<Vec<Part>>,
     regions: Regions,
     /// Values that an earlier region keeps in memory, or holds for the parallel place.
     memory: FxHashMap<NodeId, Option<Place>>,
@@ -718,7 +716,7 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
                 .iter()
                 .any(|&(_, place)| place == Place::Result(result) || place == Place::Borrow(result)),
         };
-        let Some(first) = steps.iter().position(|step| writes(step)) else { continue };
+        let Some(first) = steps.iter().position(writes) else { continue };
         for (param, other) in graph.params.iter().enumerate() {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));

@@ -331,7 +331,7 @@ impl Site<'_> {
     fn bare_operands(&self, node: &Node) -> Option<Becomes> {
         let Op::Prim(prim, args) = &node.op else { return None };
         let bare: Vec<NodeId> = args.iter().map(|&arg| self.source(arg).unwrap_or(arg)).collect();
-        (bare != *args).then(|| Other(Op::Prim(*prim, bare)))
+        (bare != *args).then_some(Other(Op::Prim(*prim, bare)))
     }
 
     fn sliced_stack(&self, node: &Node) -> Option<Becomes> {

@@ -106,7 +106,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             match &axis.kind {
                 AxisKind::Rest => {}
                 AxisKind::Dim(name) | AxisKind::Sized(name, _) => {
-                    drop(self.kernel_dims.insert(name.as_str()))
+                    self.kernel_dims.insert(name.as_str());
                 }
                 AxisKind::Group(parts) => {
                     self.kernel_dims.extend(parts.iter().map(|part| part.name.as_str()))
