@@ -295,7 +295,9 @@ impl Lower<'_> {
             }
         }
         for &(node, place) in &region.keeps {
-            if !matches!(place, Place::Result(i) if self.parts[i].len() > 1) {
+            // A parameter is read where it is, also after it was stored as a result.
+            let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
+            if !matches!(place, Place::Result(i) if !read_there(i)) {
                 self.kept.insert(node, place);
             }
         }
