@@ -503,7 +503,8 @@ impl Lower<'_> {
     /// Stores what a region keeps. All values are there before the first store: in place, a result may take the place of a
     /// parameter that another one is.
     fn store_keeps_of(&mut self, region: &Region, wanted: impl Fn(NodeId) -> bool) {
-        let keeps: Vec<(NodeId, Place)> = region.keeps.iter().filter(|keep| wanted(keep.0)).copied().collect();
+        let keeps: Vec<(NodeId, Place)> =
+            region.keeps.iter().filter(|keep| wanted(keep.0)).copied().collect();
         let values: Vec<Value> =
             keeps.iter().map(|&(node, _)| self.operand(node, self.lanes_of(node))).collect();
         for ((node, place), value) in keeps.into_iter().zip(values) {
@@ -532,9 +533,9 @@ impl Lower<'_> {
             Place::Scratch => {
                 let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
                 groups.retain(|group| !self.regions.parallel.contains(group));
-                let laned = self.lane_group().is_some_and(|group| {
-                    self.graph.nodes[node].dims.contains(self.regions.groups[group][0])
-                });
+                let laned = self
+                    .lane_group()
+                    .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
                 let axes = self.scratch_axes(&groups, laned);
                 self.access(Source::Scratch(node), axes, at, lanes)
             }

@@ -150,7 +150,7 @@ impl<'a> Bind<'a> {
             kernel.check_given(slot, view.as_ref().map(|view| &view.raw))?;
         }
         let array = |slot: usize| match slot.checked_sub(plan.inputs) {
-            None => self.inputs[slot].as_ref().map(|view| &view.raw).filter(|raw| !raw.absent),
+            None => self.inputs[slot].as_ref().map(|view| &view.raw).filter(|raw| !raw.absent()),
             Some(result) => self.outputs[result].as_ref().map(|view| &view.raw),
         };
         let bound = crate::shape::bind(kernel.signature(), plan, &array, self.asked())?;

@@ -9,9 +9,10 @@ use crate::cpu::Isa;
 use crate::error::Error;
 use crate::fpenv::FpEnv;
 use crate::layout::{self, Strides};
-use crate::memory::{Buffer, Loan};
+use crate::memory::{Buffer, Little, Loan};
 use crate::plan::{Number, Plan, Slot, VariantPlan};
 use crate::pool::{self, Work};
+use crate::quick::{self, FEW, Fit, Frame as QuickFrame, MANY, Quick};
 use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
 use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
@@ -65,6 +66,10 @@ struct Inner {
     signature: Signature,
     abi: Abi,
     plan: Plan,
+    /// The short way of a call for each variant, up to the first that has none.
+    quick: Vec<Quick<FEW>>,
+    /// The same for calls that need more values; empty where the other one is not.
+    quick_many: Vec<Quick<MANY>>,
     functions: Vec<Vec<PhaseFn>>,
     /// What keeps the code in memory.
     _keep_alive: Arc<dyn Any + Send + Sync>,
@@ -102,7 +107,10 @@ impl Kernel {
             let problem = "there is not one function for each phase".to_owned();
             return Err(Error::Description { kernel: signature.name, problem });
         }
-        let inner = Inner { signature, abi, plan, functions, _keep_alive: keep_alive };
+        let quick = quick::all(&plan, &abi, &functions);
+        let many = if quick.is_empty() { quick::all(&plan, &abi, &functions) } else { Vec::new() };
+        let inner =
+            Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
         Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
     }
 
@@ -178,8 +186,16 @@ impl Kernel {
             let results = self.inner.signature.results.iter();
             return Err(self.count("output arrays", results.map(|result| &result.name), outputs.len()));
         }
-        let numbers = self.numbers_by_place(numbers)?;
-        self.run(inputs, outputs, numbers, Asked::default(), self.threads)
+        let mut numbers = numbers;
+        if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
+            numbers = self.without_dim_params(numbers)?;
+        }
+        let given = |index: usize| numbers.get(index).copied();
+        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads: self.threads };
+        if self.run_quickly(&call) {
+            return Ok(());
+        }
+        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
     }
 
     /// The shapes of the results for these array parameters (see [`Kernel::call`]).
@@ -205,7 +221,7 @@ impl Kernel {
 
     /// Checks a view, if there is one.
     pub(crate) fn check_given(&self, slot: &Slot, raw: Option<&Raw>) -> Result<(), Error> {
-        if raw.is_none_or(|raw| raw.absent) { Ok(()) } else { self.inner.check_view(slot, raw) }
+        if raw.is_none_or(|raw| raw.absent()) { Ok(()) } else { self.inner.check_view(slot, raw) }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -214,6 +230,47 @@ impl Kernel {
 
     /// The whole call, with the right number of arrays.
     pub(crate) fn run(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        threads: usize,
+    ) -> Result<(), Error> {
+        let given = |index: usize| numbers.get(index);
+        let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), threads };
+        if asked.is_nothing() && self.run_quickly(&call) {
+            return Ok(());
+        }
+        self.run_generally(inputs, outputs, numbers, asked, threads)
+    }
+
+    /// Makes the call the short way, if there is one; otherwise does nothing and returns false.
+    #[inline(always)]
+    fn run_quickly(&self, call: &Call<'_, impl Fn(usize) -> Option<f64>>) -> bool {
+        let inner = &*self.inner;
+        match inner.quick.first() {
+            Some(quick) => inner.run_quick(&inner.quick, quick, 0, call),
+            None => inner.run_quick_later(&inner.quick_many, 0, call),
+        }
+    }
+
+    /// Makes the call the short way, or does nothing and returns false.
+    #[cfg(test)]
+    pub(crate) fn runs_quickly(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: &[f64],
+    ) -> bool {
+        let given = |index: usize| numbers.get(index).copied();
+        let defaults = numbers.is_empty();
+        self.run_quickly(&Call { inputs, outputs, given, defaults, threads: self.threads })
+    }
+
+    /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
+    #[inline(never)]
+    pub(crate) fn run_generally(
         &self,
         inputs: &[TensorView<'_>],
         outputs: &[TensorViewMut<'_>],
@@ -283,13 +340,11 @@ impl Kernel {
         Err(self.count("input arrays", names.map(|slot| slot_name(&self.inner.signature, slot)), given))
     }
 
-    #[inline]
-    fn numbers_by_place<'n>(&self, numbers: &'n [f64]) -> Result<Numbers<'n>, Error> {
+    /// The number parameters among these numbers, which are not as many; checks the dimension parameters that follow.
+    #[cold]
+    fn without_dim_params<'n>(&self, numbers: &'n [f64]) -> Result<&'n [f64], Error> {
         let inner = &*self.inner;
         let (scalars, dims) = (inner.plan.numbers.len(), &inner.signature.dim_params);
-        if numbers.is_empty() || numbers.len() == scalars {
-            return Ok(Numbers::ByPlace(numbers));
-        }
         if numbers.len() != scalars + dims.len() {
             let params = inner.signature.params.iter();
             let names = params.filter(|param| matches!(param.kind, ParamKind::Scalar { .. }));
@@ -302,7 +357,7 @@ impl Kernel {
                 return Err(Error::DimParam { name: name.clone(), compiled: *compiled, given });
             }
         }
-        Ok(Numbers::ByPlace(numbers))
+        Ok(numbers)
     }
 
     #[cold]
@@ -310,6 +365,17 @@ impl Kernel {
         let expected = names.map(|name| name.as_ref().to_owned()).collect();
         Error::Count { kernel: self.inner.signature.name.clone(), what, expected, given }
     }
+}
+
+/// A call by place of which nothing else is asked.
+struct Call<'a, Given> {
+    inputs: &'a [TensorView<'a>],
+    outputs: &'a [TensorViewMut<'a>],
+    /// The numbers given, by their index.
+    given: Given,
+    /// Whether there are none.
+    defaults: bool,
+    threads: usize,
 }
 
 /// The values of the number parameters of a call.
@@ -322,8 +388,17 @@ pub(crate) enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
+    /// Whether none is given.
     #[inline]
-    fn get(&self, index: usize) -> Option<f64> {
+    pub(crate) fn are_defaults(&self) -> bool {
+        match self {
+            Numbers::ByPlace(numbers) => numbers.is_empty(),
+            Numbers::ByName(numbers) => numbers.iter().all(Option::is_none),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<f64> {
         match self {
             Numbers::ByPlace(numbers) => numbers.get(index).copied(),
             Numbers::ByName(numbers) => numbers[index],
@@ -335,7 +410,7 @@ impl Numbers<'_> {
 #[inline]
 fn array<'a>(inputs: &'a [TensorView<'_>], outputs: &'a [TensorViewMut<'_>], slot: usize) -> Option<&'a Raw> {
     match slot.checked_sub(inputs.len()) {
-        None => Some(&inputs[slot].raw).filter(|raw| !raw.absent),
+        None => Some(&inputs[slot].raw).filter(|raw| !raw.absent()),
         Some(output) => outputs.get(output).map(|view| &view.raw),
     }
 }
@@ -358,7 +433,7 @@ impl Inner {
         match raw {
             None if slot.default.is_some() => Ok(()),
             None => Err(Error::Missing { what: "array parameter", name: name() }),
-            Some(raw) => match raw.fault {
+            Some(raw) => match raw.fault() {
                 Some(cause) => Err(Error::View { name: name(), cause }),
                 None if raw.dtype == slot.dtype => Ok(()),
                 None => Err(Error::DType { name: name(), expected: slot.dtype, given: raw.dtype }),
@@ -407,10 +482,10 @@ impl Inner {
         array: &impl Fn(usize) -> Option<&'a Raw>,
     ) -> Result<(), Error> {
         for output in self.plan.inputs..self.plan.slots.len() {
-            let Some(written) = array(output).filter(|raw| raw.len > 0) else { continue };
+            let Some(written) = array(output).filter(|raw| raw.bytes > 0) else { continue };
             let (start, end) = written.span();
             for slot in 0..output {
-                let Some(other) = array(slot).filter(|raw| raw.len > 0) else { continue };
+                let Some(other) = array(slot).filter(|raw| raw.bytes > 0) else { continue };
                 let (other_start, other_end) = other.span();
                 if start < other_end && other_start < end {
                     self.check_in_place(variant, (slot, other), (output, written))?;
@@ -453,7 +528,7 @@ impl Inner {
                 layout::dense_strides(tensor, sizes, &mut frame.strides);
                 continue;
             };
-            if raw.dense {
+            if raw.is_dense() {
                 frame.data.push(raw.ptr);
                 layout::dense_strides(tensor, sizes, &mut frame.strides);
             } else if layout::own_strides(&self.plan, tensor, sizes, raw, &mut frame.strides) {
@@ -502,6 +577,117 @@ impl Inner {
         };
         let dtype = number.dtype;
         bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
+    }
+
+    /// Makes a call the short way, in this variant or a later one; or does nothing and returns false.
+    #[inline(always)]
+    fn run_quick<const VALUES: usize>(
+        &self,
+        variants: &[Quick<VALUES>],
+        quick: &Quick<VALUES>,
+        index: usize,
+        call: &Call<'_, impl Fn(usize) -> Option<f64>>,
+    ) -> bool {
+        let mut frame = quick.frame();
+        match quick.lay_out(call.inputs, call.outputs, &mut frame) {
+            Fit::Yes => {}
+            Fit::Overlapping => {
+                let array = |slot: usize| array(call.inputs, call.outputs, slot);
+                if self.check_overlaps(&self.plan.variants[index], &array).is_err() {
+                    return false;
+                }
+            }
+            Fit::NextVariant => return self.run_quick_later(variants, index + 1, call),
+            Fit::No => return false,
+        }
+        let own;
+        let scalars = if call.defaults {
+            quick.defaults()
+        } else {
+            own = quick.numbers(&call.given);
+            own.as_ref().map(|own| &own[..])
+        };
+        let Some(scalars) = scalars else { return false };
+        // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results, writable
+        // as long as the call; results share memory with nothing but what the variant allows.
+        unsafe { self.run_quick_phases(quick, index, &frame, scalars, call.threads) }
+    }
+
+    /// As `run_quick`, apart from the call that most often goes there.
+    #[inline(never)]
+    fn run_quick_later<const VALUES: usize>(
+        &self,
+        variants: &[Quick<VALUES>],
+        index: usize,
+        call: &Call<'_, impl Fn(usize) -> Option<f64>>,
+    ) -> bool {
+        variants.get(index).is_some_and(|quick| self.run_quick(variants, quick, index, call))
+    }
+
+    /// Runs the phases in order; false, before the first one, where there is no memory for them.
+    ///
+    /// # Safety
+    /// The frame was laid out by this short way of this variant; its arrays may be read, those of results written, by
+    /// this call alone; they overlap only as the variant allows.
+    #[inline(always)]
+    unsafe fn run_quick_phases<const VALUES: usize>(
+        &self,
+        quick: &Quick<VALUES>,
+        index: usize,
+        frame: &QuickFrame<VALUES>,
+        scalars: &[u64],
+        threads: usize,
+    ) -> bool {
+        let mut little = Little::new();
+        let Some(start) = quick.little(frame).filter(|_| threads == 1) else {
+            // SAFETY: passed on.
+            return unsafe { self.run_quick_phases_with_more(quick, index, frame, scalars, threads) };
+        };
+        let (shared, scratch) = little.parts(start);
+        let args = quick.args(frame, scalars, shared);
+        let _env = FpEnv::enter();
+        for phase in &quick.phases {
+            let extent = phase.extent(frame);
+            if extent != 0 {
+                // SAFETY: as in `run_phases`; the whole extent on one thread.
+                unsafe { (phase.function)(&args, scratch, 0, extent) };
+            }
+        }
+        true
+    }
+
+    /// As `run_quick_phases`, on several threads or with memory that is lent.
+    ///
+    /// # Safety
+    /// As for `run_quick_phases`.
+    #[inline(never)]
+    unsafe fn run_quick_phases_with_more<const VALUES: usize>(
+        &self,
+        quick: &Quick<VALUES>,
+        index: usize,
+        frame: &QuickFrame<VALUES>,
+        scalars: &[u64],
+        threads: usize,
+    ) -> bool {
+        let (shared, scratch) = quick.memory(frame);
+        let (Ok(shared), Ok(scratch)) = (Loan::take(shared), Loan::take(scratch)) else { return false };
+        let args = quick.args(frame, scalars, shared.as_ptr());
+        let threads = thread_count(threads);
+        let sizes = if threads > 1 { quick.sizes(frame) } else { Sizes::new() };
+        let _env = FpEnv::enter();
+        for (phase, described) in quick.phases.iter().zip(&self.abi.variants[index].phases) {
+            let extent = phase.extent(frame);
+            if extent == 0 {
+                continue;
+            }
+            // Work that can't be counted is surely enough for all threads.
+            let per_unit = if threads > 1 { described.work.eval(&sizes).unwrap_or(i64::MAX) } else { 0 };
+            let (function, grain, bytes) = (phase.function, described.grain, phase.scratch(frame));
+            let work = Work { function, args: &args, extent, grain, scratch: bytes, per_unit };
+            // SAFETY: as in `run_phases`.
+            unsafe { pool::run(&work, threads, scratch.as_ptr()) };
+        }
+        true
     }
 
     /// Runs the phases in order.
@@ -565,7 +751,7 @@ impl Frame {
 
 /// The number as an element's bytes; `None` where the type can't hold it. Floats round to nearest.
 #[inline]
-fn bits(dtype: DType, value: f64) -> Option<u64> {
+pub(crate) fn bits(dtype: DType, value: f64) -> Option<u64> {
     match dtype {
         DType::F32 => Some(u64::from((value as f32).to_bits())),
         DType::F64 => Some(value.to_bits()),

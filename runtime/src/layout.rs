@@ -127,7 +127,7 @@ pub(crate) fn dense_copy(raw: &Raw) -> Result<Buffer, Error> {
 
 /// Room for a dense copy of an array, zero.
 pub(crate) fn room_for(raw: &Raw) -> Result<Buffer, Error> {
-    Buffer::zeroed(usize::try_from(raw.len).unwrap_or(usize::MAX).saturating_mul(raw.dtype.bytes()))
+    Buffer::zeroed(usize::try_from(raw.bytes).unwrap_or(usize::MAX))
 }
 
 /// Copies a dense copy back to the array.
@@ -189,7 +189,7 @@ unsafe fn walk(view: &Raw, dense: *mut u8, direction: Direction) {
 /// # Safety
 /// As for [`walk`].
 unsafe fn walk_of<T: Copy>(view: &Raw, dense: *mut T, direction: Direction) {
-    if view.len == 0 {
+    if view.bytes == 0 {
         return;
     }
     let shape = view.shape();

@@ -91,6 +91,7 @@ mod memory;
 pub mod object;
 mod plan;
 mod pool;
+mod quick;
 mod shape;
 mod tensor;
 #[cfg(test)]

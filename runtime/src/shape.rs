@@ -24,6 +24,14 @@ pub(crate) struct Asked<'a> {
     pub(crate) leading: Option<&'a [i64]>,
 }
 
+impl Asked<'_> {
+    /// Whether nothing is asked for.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.dims.is_empty() && self.leading.is_none()
+    }
+}
+
 /// Where the size of a dimension was first seen.
 #[derive(Clone, Copy, Debug)]
 enum Seen {

@@ -120,8 +120,7 @@ unsafe impl Sync for TensorViewMut<'_> {}
 impl<'a> TensorView<'a> {
     /// Stands for an array parameter that is left out; its default takes its place.
     pub const fn absent() -> TensorView<'a> {
-        let mut raw = Raw::scalar(DType::F32, std::ptr::null_mut());
-        raw.absent = true;
+        let raw = Raw::scalar(DType::F32, std::ptr::null_mut(), Form::Absent);
         TensorView { raw, life: PhantomData }
     }
 
@@ -141,7 +140,7 @@ impl<'a> TensorView<'a> {
 
     /// What is wrong with the view, if anything.
     pub fn check(&self) -> Result<(), ViewError> {
-        self.raw.fault.map_or(Ok(()), Err)
+        self.raw.fault().map_or(Ok(()), Err)
     }
 
     /// Element type.
@@ -156,7 +155,7 @@ impl<'a> TensorView<'a> {
 
     /// Whether this is [`TensorView::absent`].
     pub fn is_absent(&self) -> bool {
-        self.raw.absent
+        self.raw.absent()
     }
 }
 
@@ -180,7 +179,7 @@ impl<'a> TensorViewMut<'a> {
 
     /// What is wrong with the view, if anything.
     pub fn check(&self) -> Result<(), ViewError> {
-        self.raw.fault.map_or(Ok(()), Err)
+        self.raw.fault().map_or(Ok(()), Err)
     }
 
     /// Element type.
@@ -209,128 +208,190 @@ impl<'a> TensorViewMut<'a> {
     }
 }
 
-/// A view without its lifetime.
+/// A view without its lifetime. Small, and cheap to make where the array is dense: calls are made with new views.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw {
     /// The element at position zero.
     pub(crate) ptr: *mut u8,
-    /// How many elements.
-    pub(crate) len: u64,
+    /// Bytes of all elements.
+    pub(crate) bytes: u64,
     shape: [i64; MAX_AXES],
-    /// In elements. Not filled where `dense`.
-    strides: [i64; MAX_AXES],
     rank: u8,
     pub(crate) dtype: DType,
+    pub(crate) kind: Kind,
+    form: Form,
+}
+
+/// The element type of a view, its number of axes, and whether it is plain: dense and not empty. All in one number, so
+/// that a call compares them at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(u32);
+
+impl Kind {
+    const PLAIN: u32 = 1 << 31;
+
+    #[inline(always)]
+    const fn new(dtype: DType, rank: u8, plain: bool) -> Kind {
+        Kind(dtype as u32 | (rank as u32) << 8 | if plain { Kind::PLAIN } else { 0 })
+    }
+
+    /// A plain array of this type with so many axes.
+    pub(crate) const fn plain(dtype: DType, rank: u8) -> Kind {
+        Kind::new(dtype, rank, true)
+    }
+
+    /// The same with more axes, up to [`MAX_AXES`].
+    #[inline(always)]
+    pub(crate) const fn and_axes(self, more: u32) -> Kind {
+        Kind(self.0 + (more << 8))
+    }
+}
+
+/// What a view can be used for, and how.
+#[derive(Clone, Copy, Debug)]
+enum Form {
     /// Row-major without gaps.
-    pub(crate) dense: bool,
+    Dense,
+    /// Not dense, with these strides, in elements.
+    Strided([i64; MAX_AXES]),
     /// Left out by the caller.
-    pub(crate) absent: bool,
-    /// Why the view can't be used. The pointer is then not looked at.
-    pub(crate) fault: Option<ViewError>,
+    Absent,
+    /// It can't be used, for this reason. The pointer is not looked at.
+    Faulty(ViewError),
 }
 
 impl Raw {
     /// An array without axes: one element.
-    const fn scalar(dtype: DType, ptr: *mut u8) -> Raw {
-        let (shape, strides) = ([0; MAX_AXES], [0; MAX_AXES]);
-        Raw { ptr, len: 1, shape, strides, rank: 0, dtype, dense: true, absent: false, fault: None }
+    const fn scalar(dtype: DType, ptr: *mut u8, form: Form) -> Raw {
+        let kind = Kind::new(dtype, 0, matches!(form, Form::Dense));
+        Raw { ptr, bytes: dtype.bytes() as u64, shape: [0; MAX_AXES], rank: 0, dtype, kind, form }
     }
 
     #[inline]
     fn dense(dtype: DType, ptr: *mut u8, given: usize, shape: &[usize]) -> Raw {
-        let mut raw = Raw::shaped(dtype, ptr, shape);
-        if raw.fault.is_none() && raw.len != given as u64 {
-            raw.fault = Some(ViewError::Length { given, needed: raw.len });
-        }
-        raw
+        Raw::shaped(dtype, ptr, Some(given), shape)
     }
 
+    /// Dense, or faulty; `given` is the number of elements that there are, if known.
     #[inline]
-    fn shaped(dtype: DType, ptr: *mut u8, shape: &[usize]) -> Raw {
-        let mut raw = Raw::scalar(dtype, ptr);
+    fn shaped(dtype: DType, ptr: *mut u8, given: Option<usize>, shape: &[usize]) -> Raw {
         if shape.len() > MAX_AXES {
-            raw.fault = Some(ViewError::TooManyAxes { axes: shape.len() });
-            return raw;
+            return Raw::scalar(dtype, ptr, Form::Faulty(ViewError::TooManyAxes { axes: shape.len() }));
         }
-        raw.rank = shape.len() as u8;
-        // The product of the sizes that are not zero; saturated, it stays beyond the limit.
-        let (mut product, mut empty, mut large) = (1u64, false, false);
-        for (to, &size) in raw.shape.iter_mut().zip(shape) {
+        // Saturated, the product stays beyond the limit unless an axis is empty.
+        let (mut product, mut large) = (1u64, false);
+        let mut sizes = [0; MAX_AXES];
+        for (to, &size) in sizes.iter_mut().zip(shape) {
             *to = size as i64;
             large |= size as u64 >= DIM_LIMIT as u64;
-            empty |= size == 0;
-            product = product.saturating_mul((size as u64).max(1));
+            product = product.saturating_mul(size as u64);
         }
-        raw.len = if empty { 0 } else { product };
-        if large || raw.len >= LEN_LIMIT {
-            raw.fault = Some(ViewError::TooLarge);
-        }
-        raw
+        let form = match given {
+            _ if large || product >= LEN_LIMIT => Form::Faulty(ViewError::TooLarge),
+            Some(given) if given as u64 != product => {
+                Form::Faulty(ViewError::Length { given, needed: product })
+            }
+            Some(_) | None => Form::Dense,
+        };
+        let rank = shape.len() as u8;
+        let kind = Kind::new(dtype, rank, product != 0 && matches!(form, Form::Dense));
+        let bytes = product.saturating_mul(dtype.bytes() as u64);
+        Raw { ptr, bytes, shape: sizes, rank, dtype, kind, form }
+    }
+
+    /// The same, to be used in another way than dense.
+    fn with(mut self, form: Form) -> Raw {
+        self.kind = Kind::new(self.dtype, self.rank, false);
+        self.form = form;
+        self
     }
 
     fn strided(dtype: DType, ptr: *mut u8, shape: &[usize], strides: &[isize]) -> Raw {
-        let mut raw = Raw::shaped(dtype, ptr, shape);
-        if raw.fault.is_none() && shape.len() != strides.len() {
-            raw.fault = Some(ViewError::StrideCount { axes: shape.len(), strides: strides.len() });
-        }
-        if raw.fault.is_some() {
+        let raw = Raw::shaped(dtype, ptr, None, shape);
+        if raw.fault().is_some() {
             return raw;
         }
-        for (to, &stride) in raw.strides.iter_mut().zip(strides) {
+        if shape.len() != strides.len() {
+            let cause = ViewError::StrideCount { axes: shape.len(), strides: strides.len() };
+            return raw.with(Form::Faulty(cause));
+        }
+        let mut own = [0; MAX_AXES];
+        for (to, &stride) in own.iter_mut().zip(strides) {
             *to = stride as i64;
         }
-        let mut inner = 1i64;
+        let (mut inner, mut dense) = (1i64, true);
         for axis in (0..shape.len()).rev() {
-            raw.dense &= raw.shape[axis] == 1 || raw.strides[axis] == inner;
+            dense &= raw.shape[axis] == 1 || own[axis] == inner;
             inner = inner.wrapping_mul(raw.shape[axis]);
         }
-        raw.dense |= raw.len == 0;
-        if raw.reach(dtype.bytes() as i64).is_none() {
-            raw.fault = Some(ViewError::TooLarge);
+        if dense || raw.bytes == 0 {
+            return raw;
         }
-        raw
+        let raw = raw.with(Form::Strided(own));
+        let counts = raw.reach(dtype.bytes() as i64).is_some();
+        if counts { raw } else { raw.with(Form::Faulty(ViewError::TooLarge)) }
     }
 
     /// With a fault if a position lies outside the `given` elements from the pointer on.
-    fn within(mut self, given: usize) -> Raw {
-        if self.fault.is_none() && self.len > 0 {
+    fn within(self, given: usize) -> Raw {
+        if self.fault().is_none() && self.bytes > 0 {
             let inside = self.reach(1).is_some_and(|(low, high)| low == 0 && (high as u64) < given as u64);
             if !inside {
-                self.fault = Some(ViewError::OutOfBounds { given });
+                return self.with(Form::Faulty(ViewError::OutOfBounds { given }));
             }
         }
         self
     }
 
     /// With a fault if the pointer is not a multiple of the element size.
-    fn aligned(mut self) -> Raw {
-        if self.fault.is_none() && self.len > 0 && !(self.ptr as usize).is_multiple_of(self.dtype.bytes()) {
-            self.fault = Some(ViewError::Misaligned);
+    fn aligned(self) -> Raw {
+        let aligned = (self.ptr as usize).is_multiple_of(self.dtype.bytes());
+        if self.fault().is_none() && self.bytes > 0 && !aligned {
+            return self.with(Form::Faulty(ViewError::Misaligned));
         }
         self
     }
 
     /// With a fault if two positions might be the same element: in the order of their strides, each axis must step
     /// over all that the smaller ones reach. (Some harmless layouts with interleaved axes are refused with that.)
-    fn distinct(mut self) -> Raw {
-        if self.fault.is_some() || self.dense {
-            return self;
-        }
+    fn distinct(self) -> Raw {
+        let Form::Strided(strides) = self.form else { return self };
         let mut axes = [(0u64, 0u64); MAX_AXES];
         let rank = self.rank as usize;
         for (axis, to) in axes.iter_mut().enumerate().take(rank) {
-            *to = (self.strides[axis].unsigned_abs(), self.shape[axis] as u64);
+            *to = (strides[axis].unsigned_abs(), self.shape[axis] as u64);
         }
         let axes = &mut axes[..rank];
         axes.sort_unstable();
         let mut reach = 0;
         for &(stride, size) in axes.iter().filter(|axis| axis.1 > 1) {
             if stride <= reach {
-                self.fault = Some(ViewError::SharedPositions);
+                return self.with(Form::Faulty(ViewError::SharedPositions));
             }
             reach += stride * (size - 1);
         }
         self
+    }
+
+    /// Why it can't be used, if it can't.
+    #[inline]
+    pub(crate) fn fault(&self) -> Option<ViewError> {
+        match self.form {
+            Form::Faulty(cause) => Some(cause),
+            Form::Dense | Form::Strided(_) | Form::Absent => None,
+        }
+    }
+
+    /// Whether it was left out by the caller.
+    #[inline]
+    pub(crate) fn absent(&self) -> bool {
+        matches!(self.form, Form::Absent)
+    }
+
+    /// Whether it is an array, row-major without gaps.
+    #[inline]
+    pub(crate) fn is_dense(&self) -> bool {
+        matches!(self.form, Form::Dense)
     }
 
     /// The least and the largest offset of an element from the pointer, in units of which an element has `unit`;
@@ -351,10 +412,11 @@ impl Raw {
     /// The addresses it covers: first byte, and one past the last. Empty for an array without elements.
     #[inline]
     pub(crate) fn span(&self) -> (usize, usize) {
-        let (start, bytes) = (self.ptr as usize, self.dtype.bytes());
-        if self.dense {
-            return (start, start + self.len as usize * bytes);
+        let start = self.ptr as usize;
+        if self.is_dense() {
+            return (start, start + self.bytes as usize);
         }
+        let bytes = self.dtype.bytes();
         // A view where this overflows has a fault and never comes here.
         let (low, high) = self.reach(bytes as i64).unwrap_or((0, 0));
         (
@@ -369,12 +431,25 @@ impl Raw {
         &self.shape[..self.rank as usize]
     }
 
+    /// How many axes there are.
+    #[inline]
+    pub(crate) fn rank(&self) -> usize {
+        usize::from(self.rank)
+    }
+
+    /// Size of an axis that there is. (The remainder spares a test.)
+    #[inline]
+    pub(crate) fn size(&self, axis: usize) -> i64 {
+        self.shape[axis % MAX_AXES]
+    }
+
     /// Stride of an axis, in elements. For dense views it is computed, so not for the hot path.
     pub(crate) fn stride(&self, axis: usize) -> i64 {
-        if self.dense {
-            self.shape()[axis + 1..].iter().fold(1, |product: i64, &size| product.wrapping_mul(size))
-        } else {
-            self.strides[axis]
+        match &self.form {
+            Form::Strided(strides) => strides[axis],
+            Form::Dense | Form::Absent | Form::Faulty(_) => {
+                self.shape()[axis + 1..].iter().fold(1, |product: i64, &size| product.wrapping_mul(size))
+            }
         }
     }
 
@@ -480,9 +555,10 @@ impl Tensor {
 
 /// How many elements an array of this shape has, within the limits.
 fn element_count(shape: &[usize]) -> Result<usize, Error> {
-    let raw = Raw::shaped(DType::Bool, std::ptr::null_mut(), shape);
-    match raw.fault {
-        None => usize::try_from(raw.len).map_err(|_| Error::TooLarge { what: format!("{shape:?}") }),
+    // Of one byte each.
+    let raw = Raw::shaped(DType::Bool, std::ptr::null_mut(), None, shape);
+    match raw.fault() {
+        None => usize::try_from(raw.bytes).map_err(|_| Error::TooLarge { what: format!("{shape:?}") }),
         Some(ViewError::TooManyAxes { axes }) => {
             Err(Error::View { name: format!("{shape:?}"), cause: ViewError::TooManyAxes { axes } })
         }
@@ -543,11 +619,11 @@ mod tests {
     #[test]
     fn strided_views_know_when_they_are_dense() {
         let x = [0.0f32; 12];
-        assert!(view_strided(&x, [3, 4], [4, 1]).raw.dense);
-        assert!(view_strided(&x, [3, 1, 4], [4, 99, 1]).raw.dense);
-        assert!(!view_strided(&x, [3, 2], [4, 1]).raw.dense);
-        assert!(!view_strided(&x, [4, 3], [1, 4]).raw.dense);
-        assert!(view_strided(&x[..0], [4, 0], [9, 9]).raw.dense);
+        assert!(view_strided(&x, [3, 4], [4, 1]).raw.is_dense());
+        assert!(view_strided(&x, [3, 1, 4], [4, 99, 1]).raw.is_dense());
+        assert!(!view_strided(&x, [3, 2], [4, 1]).raw.is_dense());
+        assert!(!view_strided(&x, [4, 3], [1, 4]).raw.is_dense());
+        assert!(view_strided(&x[..0], [4, 0], [9, 9]).raw.is_dense());
     }
 
     #[test]
@@ -592,7 +668,7 @@ mod tests {
         fn send<T: Send + Sync>() {}
         send::<TensorView<'_>>();
         send::<TensorViewMut<'_>>();
-        assert!(size_of::<Raw>() <= 192);
+        assert!(size_of::<Raw>() <= 160);
         let mut x = [0u8 != 0; 2];
         assert_eq!(view_mut(&mut x, [2]).reborrow().dtype(), DType::Bool);
     }

@@ -7,8 +7,8 @@ use crate::{view, view_mut, view_mut_strided, view_strided};
 use std::sync::Arc;
 
 /// Makes descriptions from short texts.
-#[derive(Default)]
-struct Maker {
+#[derive(Clone, Default)]
+pub(crate) struct Maker {
     dims: Vec<DimDecl>,
     params: Vec<ParamDecl>,
     results: Vec<ParamDecl>,
@@ -17,12 +17,12 @@ struct Maker {
 }
 
 impl Maker {
-    fn dim(mut self, name: &str, kind: DimKind) -> Maker {
+    pub(crate) fn dim(mut self, name: &str, kind: DimKind) -> Maker {
         self.dims.push(DimDecl { name: name.into(), kind });
         self
     }
 
-    fn index(&mut self, name: &str) -> u32 {
+    pub(crate) fn index(&mut self, name: &str) -> u32 {
         if let Some(index) = self.dims.iter().position(|dim| dim.name == name) {
             return index as u32;
         }
@@ -32,7 +32,7 @@ impl Maker {
     }
 
     /// `x: n, (g k)`.
-    fn array(&mut self, text: &str, dtype: DType, default: Option<f64>) -> ParamDecl {
+    pub(crate) fn array(&mut self, text: &str, dtype: DType, default: Option<f64>) -> ParamDecl {
         let (name, axes) = text.split_once(':').unwrap();
         let axes = axes.split(',').map(str::trim).filter(|axis| !axis.is_empty());
         let axes: Vec<Vec<u32>> = axes
@@ -41,36 +41,36 @@ impl Maker {
         ParamDecl { name: name.into(), dtype, kind: ParamKind::Array { axes, default }, doc: String::new() }
     }
 
-    fn takes(mut self, text: &str) -> Maker {
+    pub(crate) fn takes(mut self, text: &str) -> Maker {
         let array = self.array(text, DType::F32, None);
         self.params.push(array);
         self
     }
 
-    fn takes_or(mut self, text: &str, default: f64) -> Maker {
+    pub(crate) fn takes_or(mut self, text: &str, default: f64) -> Maker {
         let array = self.array(text, DType::F32, Some(default));
         self.params.push(array);
         self
     }
 
-    fn gives(mut self, text: &str) -> Maker {
+    pub(crate) fn gives(mut self, text: &str) -> Maker {
         let array = self.array(text, DType::F32, None);
         self.results.push(array);
         self
     }
 
-    fn number(mut self, name: &str, dtype: DType, default: Option<f64>) -> Maker {
+    pub(crate) fn number(mut self, name: &str, dtype: DType, default: Option<f64>) -> Maker {
         let kind = ParamKind::Scalar { default };
         self.params.push(ParamDecl { name: name.into(), dtype, kind, doc: String::new() });
         self
     }
 
-    fn in_place(mut self, param: u32, result: u32) -> Maker {
+    pub(crate) fn in_place(mut self, param: u32, result: u32) -> Maker {
         self.in_place.push((param, result));
         self
     }
 
-    fn describe(self) -> (Signature, Variant) {
+    pub(crate) fn describe(self) -> (Signature, Variant) {
         let layout =
             |(index, decl): (usize, &ParamDecl), source: fn(u32) -> Result<u32, u32>| match &decl.kind {
                 ParamKind::Array { axes, .. } => {
@@ -108,7 +108,7 @@ impl Maker {
         (signature, variant)
     }
 
-    fn make(self, function: PhaseFn) -> Kernel {
+    pub(crate) fn make(self, function: PhaseFn) -> Kernel {
         let (signature, variant) = self.describe();
         let abi = Abi { variants: vec![variant] };
         // SAFETY: the tests use functions that do what the description says.

@@ -49,9 +49,15 @@ pub fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
     numeric
 }
 
-/// What was found, and what the formula gives, lie in the ranges of the error analysis; for ordinary numbers these are
-/// narrow.
-pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], given: &[Constant], kind: Kind) {
+/// What was found, and what the formula gives, lie in the ranges of the error analysis; if `narrow`, these have to be so
+/// narrow that this says something.
+pub fn within_bounds(
+    subject: &Subject,
+    data: &Data,
+    found: &[interp::Array],
+    given: &[Constant],
+    narrow: bool,
+) {
     let exact = subject.exact(data);
     let inputs = subject.source.params.iter().zip(&data.args);
     let inputs: Vec<Vec<f64>> = inputs
@@ -64,7 +70,7 @@ pub fn within_bounds(subject: &Subject, data: &Data, found: &[interp::Array], gi
             let place = || format!("{}: {}[{at}], for the sizes {:?}", subject.name, decl.name, data.sizes);
             assert!(range.holds(found), "{}: {found:e} is not in {range:?}; exactly {exact:e}", place());
             assert!(range.holds(exact), "{}: exactly {exact:e} is not in {range:?}", place());
-            if kind == Kind::Ordinary && exact.is_finite() {
+            if narrow && exact.is_finite() {
                 let width = range.hi - range.lo;
                 assert!(width <= 0.1 * exact.abs().max(1.0), "{}: {exact:e} in {range:?}", place());
             }
@@ -81,7 +87,9 @@ fn all_engines_agree() {
                 let kind = Kind::ALL[number as usize % 3];
                 let data = subject.data(sizes, kind, number);
                 let found = same_bits(&subject, &data);
-                within_bounds(&subject, &data, &found, &given, kind);
+                // Examples may be as ill-conditioned as their formulas are.
+                let narrow = kind == Kind::Ordinary && input.path.starts_with("tests");
+                within_bounds(&subject, &data, &found, &given, narrow);
             }
         }
     }
@@ -327,7 +335,8 @@ fn a_row_does_not_depend_on_the_batch() {
             let names = subject.free_dims();
             for dim in independent_dims(&subject) {
                 let varied = &subject.source.dims[dim].name;
-                for (length, others) in [(10, 37), (10, 5), (41, 3)] {
+                let others = [37, 37, 13, 7, 5][names.len().min(4)];
+                for (length, others) in [(10, others), (10, 5), (41, 3)] {
                     let sizes = |length: i64| {
                         let size = |name: &String| if name == varied { length } else { others };
                         let known: Vec<(&str, i64)> =

@@ -36,7 +36,9 @@ fn kernel(body: &str) -> String {
 
 #[test]
 fn nesting() {
-    for (open, close) in [("(", ")"), ("exp(", ")"), ("-", ""), ("if true { ", " } else { x }"), ("sum[d](", ")")] {
+    for (open, close) in
+        [("(", ")"), ("exp(", ")"), ("-", ""), ("if true { ", " } else { x }"), ("sum[d](", ")")]
+    {
         let nested = |count: usize| kernel(&format!("{}x{}", open.repeat(count), close.repeat(count)));
         refused(&nested(100_000), "E060");
     }
@@ -61,7 +63,9 @@ fn circles() {
     refused(&format!("{circle}{}", kernel("f0(x)")), "E0501");
     let circle = lines(20_000, |i| format!("const A{i} = A{} + 1;", (i + 1) % 20_000));
     refused(&format!("{circle}{}", kernel("x * A0")), "E0607");
-    let chain = lines(20_000, |i| format!("const A{i} = {};", if i == 0 { "1".into() } else { format!("A{} + 1", i - 1) }));
+    let chain = lines(20_000, |i| {
+        format!("const A{i} = {};", if i == 0 { "1".into() } else { format!("A{} + 1", i - 1) })
+    });
     let _ = compiles_or_complains(&format!("{chain}{}", kernel("x * A19999")), LIMIT);
     let every_other = lines(300, |i| {
         let calls: Vec<String> = (0..300).map(|other| format!("f{other}(x)")).collect();
@@ -87,12 +91,20 @@ fn inlining_without_end() {
 
 #[test]
 fn sizes_without_end() {
-    refused("kernel k(x: f32[n, i=9223372036854775807*9223372036854775807]) -> f32[n] { sum[i](x) }", "E0307");
+    refused(
+        "kernel k(x: f32[n, i=9223372036854775807*9223372036854775807]) -> f32[n] { sum[i](x) }",
+        "E0307",
+    );
     refused("kernel k(x: f32[n, i=9223372036854775808]) -> f32[n] { sum[i](x) }", "E0603");
     refused("kernel k(x: f32[n, i=0-1]) -> f32[n] { sum[i](x) }", "E0307");
     taken("kernel k(x: f32[n, (a=2147483647 b=2147483647 c=2147483647)]) -> f32[n, (a b c)] { x * 2 }");
-    taken("kernel k(x: f32[a=2147483647, b=2147483647, c=2147483647]) -> f32 { sum[a, b, c](x) / size(a, b) }");
-    refused("kernel k(x: f32[a=2147483647, b=2147483647, c=2147483647]) -> f32[a, b, c] { x * size(a, b, c) }", "E0410");
+    taken(
+        "kernel k(x: f32[a=2147483647, b=2147483647, c=2147483647]) -> f32 { sum[a, b, c](x) / size(a, b) }",
+    );
+    refused(
+        "kernel k(x: f32[a=2147483647, b=2147483647, c=2147483647]) -> f32[a, b, c] { x * size(a, b, c) }",
+        "E0410",
+    );
     taken("kernel k(x: f32[n, j=n*n*n*n*n*n*n*n]) -> f32[n] { sum[j](x) }");
     refused("kernel k(x: f32[n, i=64, j=64, k=64, l=64]) -> f32[n] { sum[i, j, k, l](exp(x)) }", "E0606");
     refused("kernel k(x: f32[n], a: f32[i=1000]) -> f32[n] { poly[i](x, a) }", "E0310");

@@ -336,7 +336,7 @@ impl Maker {
                 self.function(u, prim, float, &[float], float)?;
             }
             6 => {
-                let prims = [Prim::Exp, Prim::Exp2, Prim::Log, Prim::Tanh, Prim::Erf, Prim::Sqrt, Prim::Sigmoid];
+                let prims = [Prim::Exp, Prim::Exp2, Prim::Log, Prim::Tanh, Prim::Erf, Prim::Sqrt, Prim::Sigmoid, Prim::Cos, Prim::Rsqrt];
                 let prim = *u.choose(&prims)?;
                 if let Some(a) = self.pick(u, float, true)? {
                     self.add(Op::Prim(prim, vec![a]), float, None);

@@ -70,7 +70,7 @@ fn engines_agree_on_random_graphs() {
                     called_in_every_way(&subject, &data);
                 }
                 // Any constant may come from folding.
-                within_bounds(&subject, &data, &found, &[], Kind::Special);
+                within_bounds(&subject, &data, &found, &[], false);
             }
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
@@ -157,7 +157,6 @@ fn no_text_breaks_the_compiler() {
         if let Err(payload) =
             catch_unwind(AssertUnwindSafe(|| compiles_or_complains(&text, Duration::from_secs(10))))
         {
-            if payload.downcast_ref::<String>().is_some_and(|m| m.contains("has no expansion")) { return Ok(()); } // TEMP
             eprintln!("{text}");
             std::panic::resume_unwind(payload);
         }

@@ -35,9 +35,10 @@ fn every_function_is_listed() {
             );
         }
     }
-    let expanded =
-        Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded && **prim != Prim::ExpNonpos);
-    for prim in expanded {
+    // Two have no name in the language: graph passes make them.
+    let nameless = [Prim::ExpNonpos, Prim::OnePlusErf];
+    let expanded = Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded);
+    for prim in expanded.filter(|prim| !nameless.contains(prim)) {
         assert!(text.contains(&format!("`{prim}(")), "`{prim}` is not in the reference");
     }
     for reduction in [Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min] {

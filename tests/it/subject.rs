@@ -10,7 +10,7 @@ use act::graph::wide::Wide;
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
-use act::types::DimKind;
+use act::types::{DimId, DimKind};
 use act::{DType, Kernel, TensorView, TensorViewMut};
 
 use crate::inputs::Input;
@@ -61,9 +61,8 @@ pub fn graphs(name: &str, text: &str) -> Vec<Graph> {
 /// The kernels of a file, compiled for this machine.
 pub fn subjects(input: &Input) -> Vec<Subject> {
     let graphs = graphs(&input.path.to_string_lossy(), &input.text);
-    let subject = |graph| {
-        subject(&input.name, graph).unwrap_or_else(|error| panic!("{}: {error}", input.name))
-    };
+    let subject =
+        |graph| subject(&input.name, graph).unwrap_or_else(|error| panic!("{}: {error}", input.name));
     graphs.into_iter().map(subject).collect()
 }
 
@@ -197,9 +196,15 @@ impl Subject {
         free.map(|dim| dim.name.clone()).collect()
     }
 
-    /// Sizes of all dimensions, where those are given that a call chooses.
+    /// Sizes of all dimensions, where those are given that a call chooses. None where the shapes of arrays don't tell them: of
+    /// two dimensions that share an axis none may be 0.
     pub fn sizes(&self, known: &[(&str, i64)]) -> Option<Vec<i64>> {
-        all_sizes(&self.source, known)
+        let sizes = all_sizes(&self.source, known)?;
+        let free = |dim: &&DimId| self.source.dims[**dim].kind == DimKind::Free;
+        let told = self.source.params.iter().flat_map(|decl| decl.axes.iter().flatten()).all(|axis| {
+            axis.iter().filter(free).count() < 2 || axis.iter().all(|dim| sizes[dim.as_u32() as usize] > 0)
+        });
+        told.then_some(sizes)
     }
 
     /// The number of elements of a parameter.
@@ -261,8 +266,8 @@ impl Subject {
 
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
-        let shape = |axes: &[Vec<act::types::DimId>]| -> Vec<usize> {
-            let size = |axis: &Vec<act::types::DimId>| {
+        let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
+            let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
             };
             axes.iter().map(size).collect()
@@ -282,7 +287,9 @@ impl Subject {
             // SAFETY: the place is as large as its shape and strides say, and ours until the end of this function.
             unsafe { place.write(array) };
             // SAFETY: as above; only the call itself may write it, in place.
-            inputs.push(unsafe { TensorView::from_raw(decl.dtype, place.start(), &place.shape, &place.strides) });
+            inputs.push(unsafe {
+                TensorView::from_raw(decl.dtype, place.start(), &place.shape, &place.strides)
+            });
             *places.last_mut().expect("just pushed") = Some(place);
         }
         if how.defaults {

@@ -131,7 +131,8 @@ fn modules_use_what_the_table_says() {
     for (name, uses) in &used {
         let cell = &table[name];
         let mut allowed = quoted(cell);
-        allowed.extend(["runtime", "grammar"].into_iter().filter(|word| cell.contains(word)).map(str::to_owned));
+        allowed
+            .extend(["runtime", "grammar"].into_iter().filter(|word| cell.contains(word)).map(str::to_owned));
         if cell.starts_with("all of the above") {
             allowed.extend(table.keys().cloned());
         }
@@ -144,7 +145,8 @@ fn modules_use_what_the_table_says() {
 
 #[test]
 fn uses_are_found() {
-    let text = "use crate::{graph::{Op, Node}, ops};\nlet x = crate::types::DType::F32;\nuse some::crate::no;";
+    let text =
+        "use crate::{graph::{Op, Node}, ops};\nlet x = crate::types::DType::F32;\nuse some::crate::no;";
     let names: Vec<String> = names_after(text, "crate::").into_iter().collect();
     assert_eq!(names, ["graph", "ops", "types"]);
 }
@@ -179,10 +181,25 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn no_marks_are_left() {
     // Put together here, so that this file has none.
-    let marks = ["TO", "FIX", "XX"].map(|mark| format!("{mark}{}", if mark == "TO" { "DO" } else if mark == "XX" { "X" } else { "ME" }));
-    for (folder, ending) in
-        [("compiler", "rs"), ("runtime", "rs"), ("tests/it", "rs"), ("compiler/prelude", "act"), ("grammar", "pest")]
-    {
+    let marks = ["TO", "FIX", "XX"].map(|mark| {
+        format!(
+            "{mark}{}",
+            if mark == "TO" {
+                "DO"
+            } else if mark == "XX" {
+                "X"
+            } else {
+                "ME"
+            }
+        )
+    });
+    for (folder, ending) in [
+        ("compiler", "rs"),
+        ("runtime", "rs"),
+        ("tests/it", "rs"),
+        ("compiler/prelude", "act"),
+        ("grammar", "pest"),
+    ] {
         for path in files(folder, ending) {
             let text = read(&path);
             for mark in &marks {

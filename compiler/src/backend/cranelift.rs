@@ -136,9 +136,7 @@ fn compile(
 /// A kernel can be too large for Cranelift; everything else is our mistake.
 fn compile_error(kernel: &str, error: &CodegenError, clif: &Function) -> BackendError {
     match error {
-        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => {
-            too_large(kernel)
-        }
+        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => too_large(kernel),
         CodegenError::Verifier(_)
         | CodegenError::Unsupported(_)
         | CodegenError::RegisterMappingError(_)

@@ -2,7 +2,8 @@
 //!
 //! **A rule is exact**: the same number, infinity or signed zero for every operand, NaN where the other is NaN. So there is
 //! no rule for `x + 0` (`-0 + 0` is `0`), and none reassociates. The exceptions are those that the language's numerics
-//! name: `reciprocal`, `pow-whole`, `pow-half`, and identities that avoid a cancellation: `one-plus-erf`, `one-plus-tanh`.
+//! name: `reciprocal`, `pow-whole`, `pow-half`, and identities that avoid a cancellation: `one-plus-erf`, `one-plus-tanh`, and
+//! what is left of them, `half-times-double`.
 //!
 //! A node's operands are simplified before it; what a rule makes is looked at again. Needs nothing, better after fold
 //! and cse (operands are compared by name); leaves nodes unused (dce), and constants that fold may join.
@@ -113,6 +114,7 @@ rules! {
     "pow-half" "x^0.5 = sqrt(x)" |s, n| { let (x, y) = two(n, Prim::Pow)?; s.is(y, 0.5).then(|| un(Prim::Sqrt, x)) };
     "one-plus-erf" "1 + erf(x), one function in f32: nothing cancels, at most 2^-23 from the exact sum" |s, n| { let (a, b) = s.either(n, Prim::Add)?; let x = s.un(a, Prim::Erf)?; (s.is(b, 1.0) && n.dtype == DType::F32).then(|| un(Prim::OnePlusErf, x)) };
     "one-plus-tanh" "1 + tanh(x) = 2 * sigmoid(2 * x): nothing cancels" |s, n| s.one_plus_tanh(n);
+    "half-times-double" "(x * 0.5) * (y * 2) = x * y: the same but where the half is subnormal or the double overflows" |s, n| s.half_times_double(n);
     "broadcast-operand" "f(repeated x) = repeated f(x); an operand need not be repeated along dimensions that another one has" |s, n| s.bare_operands(n);
     "broadcast-broadcast" "repeated twice is repeated once" |s, n| match n.op { Op::Broadcast(a) => s.source(a).map(|a| Other(Op::Broadcast(a))), _ => None };
     "slice-stack" "a position of a stack is the value there" |s, n| s.sliced_stack(n);
@@ -269,6 +271,19 @@ impl Site<'_> {
         let one = self.add(Op::Const(Constant::new(node.dtype, 1.0)), node.dtype);
         let inverse = self.add(Op::Prim(Prim::Div, vec![one, b]), node.dtype);
         Some(bin(Prim::Mul, a, inverse))
+    }
+
+    fn half_times_double(&mut self, node: &Node) -> Option<Becomes> {
+        let (a, b) = two(node, Prim::Mul)?;
+        let factor = |site: &Self, id: NodeId, factor: f64| {
+            let (x, k) = site.either(site.node(id), Prim::Mul)?;
+            site.is(k, factor).then_some(x)
+        };
+        let pair = |site: &Self, half, double| Some((factor(site, half, 0.5)?, factor(site, double, 2.0)?));
+        if let Some((x, y)) = pair(self, a, b) {
+            return Some(bin(Prim::Mul, x, y));
+        }
+        pair(self, b, a).map(|(y, x)| bin(Prim::Mul, x, y))
     }
 
     fn one_plus_tanh(&mut self, node: &Node) -> Option<Becomes> {

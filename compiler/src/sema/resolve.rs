@@ -159,7 +159,9 @@ impl<'c, 'a> Checker<'c, 'a> {
     // Scopes
 
     fn bind(&mut self, name: &'a ast::Ident, is_param: bool) {
-        if let Some(&first) = self.by_name.get(name.as_str()).and_then(|places| places.last()).filter(|_| is_param) {
+        if let Some(&first) =
+            self.by_name.get(name.as_str()).and_then(|places| places.last()).filter(|_| is_param)
+        {
             // Two parameters of one name: there is an error, and nothing to be said about the use of the first one.
             self.bindings[first].used = true;
         }
