@@ -78,7 +78,11 @@ pub fn within_bounds(
             assert!(range.holds(exact), "{}: exactly {exact:e} is not in {range:?}", place());
             if narrow && exact.is_finite() {
                 let width = range.hi - range.lo;
-                assert!(width <= 0.1 * exact.abs().max(1.0), "{}: {exact:e} in {range:?}", place());
+                assert!(
+                    width <= 0.1 * exact.abs().max(1.0),
+                    "{}: {range:?} is too wide to show anything about {exact:e}",
+                    place()
+                );
             }
         }
     }

@@ -304,7 +304,7 @@ fn rows_that_normalisers_meet() {
 #[test]
 fn functions_where_they_are_hard() {
     let (inf, nan) = (f64::INFINITY, f64::NAN);
-    let cases: [(&str, f32, f64); 47] = [
+    let cases: [(&str, f32, f64); 54] = [
         ("sign(x)", -3.0, -1.0),
         ("sign(x)", 0.0, 0.0),
         ("sign(x)", NAN, nan),
@@ -331,6 +331,13 @@ fn functions_where_they_are_hard() {
         ("softplus(x)", 0.0, LN_2),
         ("softplus(x)", INF, inf),
         ("softplus(x)", -INF, 0.0),
+        ("squareplus(x)", 0.0, 1.0),
+        ("squareplus(x)", 1e30, f64::from(1e30f32)),
+        ("squareplus(x)", -1e6, 1e-6),
+        ("squareplus(x)", -INF, 0.0),
+        ("squareplus(x, 0)", 0.0, 0.0),
+        ("squareplus(x, 0)", -3.0, 0.0),
+        ("squareplus(x)", NAN, nan),
         ("log_sigmoid(x)", -1e4, -1e4),
         ("log_sigmoid(x)", 20.0, -libm::log1p(libm::exp(-20.0))),
         ("mish(x)", 1e20, f64::from(1e20f32)),

@@ -129,20 +129,25 @@ fn parentheses_are_those_that_are_needed() {
     }
 }
 
-/// Parses within `limit`; a message must be ordinary, that is, it can be shown.
+/// Parses within `limit`; a message must be ordinary, that is, it can be shown. A machine that is busy with other work may
+/// be slow once or twice: what counts is the shortest of five times.
 fn hostile(text: &str, limit: Duration) -> Result<ast::File, String> {
-    let start = Instant::now();
-    let result = parse(text, FileId(0));
-    let result = result.map_err(|found| {
-        let mut sources = Sources::new();
-        sources.add(Source::new("h.act", text));
-        render(&found, &sources, true);
-        assert_eq!(found.len(), 1);
-        render_short(&found, &sources)
-    });
-    let time = start.elapsed();
-    assert!(time < limit, "{time:?} for {} bytes: {result:.100?}", text.len());
-    result
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let result = parse(text, FileId(0)).map_err(|found| {
+            let mut sources = Sources::new();
+            sources.add(Source::new("h.act", text));
+            render(&found, &sources, true);
+            assert_eq!(found.len(), 1);
+            render_short(&found, &sources)
+        });
+        shortest = shortest.min(start.elapsed());
+        if shortest < limit {
+            return result;
+        }
+    }
+    panic!("{shortest:?} for {} bytes: {text:.100}", text.len());
 }
 
 /// What a text may take; a tenth of it where nothing else runs.
