@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let module = act::compile(TEXT)?;
     let kernel = module.kernel("attention_weights")?;
 
-    let x: Vec<f32> = (0..4 * 6).map(|i| (i as f32 * 0.7).sin() * 100.0).collect();
+    let x: Vec<f32> = (0..4 * 6).map(|i| (i * 37 % 24) as f32 * 8.0 - 96.0).collect();
     let mut y = vec![0.0f32; x.len()];
 
     // By name: dimensions are bound from the shapes and checked.

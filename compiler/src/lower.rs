@@ -1,14 +1,14 @@
 //! From the graph and its regions to the loop IR: the only stage that sees both.
 //!
 //! Needs a verified graph, the [`Regions`] that `fuse` made of it, and their [`Schedule`]. What it leaves is exact in order and
-//! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`loops::Reduce`] statements, elementary functions are single instructions; the
+//! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
 use rustc_hash::FxHashMap;
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
 use crate::graph::{Form, Graph, NodeId, Op};
-use crate::graph_passes::fuse::{Leaf, leaf, result_parts};
+use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
     Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
@@ -91,7 +91,7 @@ struct Lower<'g> {
     next_region: usize,
     /// Vectors in one iteration of the next lane loop.
     unroll: u32,
-    parts: Vec<Vec<(Vec<(DimId, u32)>, NodeId)>>,
+    parts: Vec<Vec<Part>>,
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     scalars: FxHashMap<u32, Scalar>,
@@ -295,7 +295,9 @@ impl Lower<'_> {
             }
         }
         for &(node, place) in &region.keeps {
-            if !matches!(place, Place::Result(i) if self.parts[i].len() > 1) {
+            // A parameter is read where it is, also after it was stored as a result.
+            let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
+            if !matches!(place, Place::Result(i) if !read_there(i)) {
                 self.kept.insert(node, place);
             }
         }

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use act_runtime::abi::{DimDecl, ParamDecl, ParamKind, Signature};
+use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError};
 use crate::diag::{Diagnostics, FileId, Sources};
@@ -23,6 +23,8 @@ pub struct Options {
     pub target: Target,
     /// Sizes of dimension parameters, instead of their defaults.
     pub dims: Vec<(String, i64)>,
+    /// The dtypes of dtype parameters, instead of their defaults.
+    pub dtypes: Vec<(String, DType)>,
     /// Only the kernel of that name.
     pub kernel: Option<String>,
     /// How many threads a call may use.
@@ -36,6 +38,7 @@ impl Default for Options {
         Options {
             target: Target::host(),
             dims: Vec::new(),
+            dtypes: Vec::new(),
             kernel: None,
             threads: 1,
             verify: cfg!(debug_assertions),
@@ -145,7 +148,7 @@ pub fn front(
     let text = sources.get(file).map_or("", |source| source.text.as_str());
     let tree = syntax::parse(text, file)?;
     watch.stage(Stage::Ast, "", &Lazy(|| syntax::ast::dump(&tree)));
-    let chosen = sema::Options { dims: options.dims.clone() };
+    let chosen = sema::Options { dims: options.dims.clone(), dtypes: options.dtypes.clone() };
     match &options.kernel {
         Some(name) => sema::lower_kernel(&tree, sources, name, &chosen),
         None => sema::lower(&tree, sources, &chosen),

@@ -361,7 +361,7 @@ fn pairs<F: Float>(prim: Prim, random: &mut Random) -> Vec<[F; 2]> {
         pairs.push([x, y]);
         if prim == Prim::Pow {
             let size = if number % 2 == 0 { x } else { any }.to_f64().abs();
-            let power = (random.part() * 2.0 - 1.0) * top / size.log2();
+            let power = (random.part() * 2.0 - 1.0) * top / libm::log2(size);
             pairs.push([F::from_f64(size), F::from_f64(power)]);
             pairs.push([F::from_f64(-size), F::from_f64((random.part() * 40.0 - 20.0).round())]);
         }
@@ -407,7 +407,9 @@ fn check<F: Float>(bound: impl Fn(&(Prim, f64, f64)) -> f64) {
 fn every_expanded_function_has_a_bound() {
     let expanded: Vec<Prim> = Prim::ALL.iter().copied().filter(|p| p.class() == Class::Expanded).collect();
     let bounded: Vec<Prim> = BOUNDS.iter().map(|row| row.0).collect();
-    assert_eq!(expanded, bounded);
+    let unbounded: Vec<&Prim> = expanded.iter().filter(|prim| !bounded.contains(prim)).collect();
+    assert!(unbounded.is_empty(), "no bound, reference and true value in this file: {unbounded:?}");
+    assert_eq!(expanded, bounded, "the bounds stand in the order of `ops::prim`");
     let relative = BOUNDS.iter().filter(|row| row.0 != Prim::OnePlusErf);
     assert!(relative.into_iter().all(|&(_, single, double)| single <= 2.0 && double <= 2.0));
 }

@@ -673,6 +673,6 @@ impl Run<'_> {
             Form::Column => (count, 0),
         };
         let blocks = steps.div_ceil(BLOCK_STEPS as usize).max(1);
-        (steps.min(BLOCK_STEPS as usize) + folds as usize) as f64 + (blocks as f64).log2().ceil()
+        (steps.min(BLOCK_STEPS as usize) + folds as usize) as f64 + libm::log2(blocks as f64).ceil()
     }
 }

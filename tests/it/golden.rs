@@ -221,7 +221,7 @@ impl Case<'_> {
             })
             .collect();
         let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
-        let exact = eval::eval(&graph, &sizes, &inputs);
+        let exact = eval(&graph, &sizes, &inputs);
 
         let mut wrong = Vec::new();
         for ((decl, result), exact) in signature.results.iter().zip(&results).zip(&exact) {
@@ -261,7 +261,7 @@ impl Case<'_> {
         let n = *x.shape.last().expect("rows");
         let row = if result.shape.len() == x.shape.len() { at / n } else { at };
         let row = &x.values[row * n..][..n];
-        let s = n.div_ceil(32).min(256) as f64 + (n as f64).log2().ceil();
+        let s = n.div_ceil(32).min(256) as f64 + libm::log2(n as f64).ceil();
         if bound == Bound::Softmax {
             let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             return (s + 6.0 + (x.values[at] - max).abs()) * ROUND * y.abs() + least;

@@ -4,7 +4,7 @@
 use act::diag::{Source, Sources, render};
 use act::graph::{eval, verify};
 use act::pipeline::{self, Blind};
-use act::{Options, Tensor};
+use act::{DType, Options, Tensor};
 
 /// An argument: name, shape, elements.
 type Arg<'a> = (&'a str, &'a [usize], &'a [f32]);
@@ -318,4 +318,28 @@ fn reductions_over_the_leading_axes() {
     near(&run(text, &[("s", &[2, 2, 2], &x)])[0], &[11.0, 13.0], "axes");
     let text = "kernel k(s: f32[.., d]) -> f32 { sum[.., d where s > 4](s) }";
     near(&run(text, &[("s", &[2, 2, 2], &x)])[0], &[26.0], "all");
+}
+
+// dtype parameters
+
+#[test]
+fn kernels_of_any_dtype() {
+    let text = "kernel k<T: float = f32>(x: T[.., d], eps: T = 0.1) -> T[.., d] { softmax[d](x) + eps }";
+    let options = |dtype| Options { dtypes: vec![("T".to_owned(), dtype)], ..Options::default() };
+    let kernel = |options: &Options| {
+        let module = act::compile_with(text, options).unwrap_or_else(|error| panic!("{error}"));
+        module.kernel("k").expect("the kernel")
+    };
+    let default = kernel(&Options::default());
+    assert_eq!(default.signature().params[0].dtype, DType::F32);
+    let wide = kernel(&options(DType::F64));
+    assert!(wide.signature().params.iter().chain(&wide.signature().results).all(|p| p.dtype == DType::F64));
+    let x = Tensor::from_vec::<f64>(vec![0.0, 0.0], &[2]).expect("a tensor");
+    let y = wide.bind().input("x", x.view()).run_alloc().expect("it runs");
+    assert!(matches!(y[0].data(), act::Data::F64(values) if values[..] == [0.6, 0.6]));
+    for wrong in
+        [options(DType::I32), Options { dtypes: vec![("U".into(), DType::F64)], ..Options::default() }]
+    {
+        assert!(act::compile_with(text, &wrong).is_err(), "{wrong:?}");
+    }
 }

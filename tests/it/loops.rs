@@ -334,7 +334,7 @@ fn passes_keep_the_bits() {
             let mut func = func(name);
             let calls: Vec<(&[i64], Vec<Arg>)> = sizes.map(|sizes| (sizes, arguments(&func, sizes))).into();
             let wanted: Vec<Vec<Array>> = calls.iter().map(|(sizes, args)| run(&func, sizes, args)).collect();
-            let mut check = |pass: &str, func: &Func| {
+            let check = |pass: &str, func: &Func| {
                 verify(func).unwrap_or_else(|report| panic!("{name} after {pass}:\n{report}"));
                 for ((sizes, args), wanted) in calls.iter().zip(&wanted) {
                     let found = catch_unwind(AssertUnwindSafe(|| run(func, sizes, args)));

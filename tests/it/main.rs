@@ -5,6 +5,7 @@ mod aot;
 mod bounds;
 mod cli;
 mod diagnostics;
+mod documents;
 mod engines;
 mod golden;
 mod graph;

@@ -31,7 +31,7 @@ fn every_function_is_listed() {
         for name in prelude::function_names(with_dims) {
             assert!(
                 text.contains(&format!("`{name}{open}")),
-                "`{name}` of the library is not in the reference"
+                "`{name}` of the library is not in grammar/README.md, section \"The library\""
             );
         }
     }
@@ -39,10 +39,10 @@ fn every_function_is_listed() {
     let nameless = [Prim::ExpNonpos, Prim::OnePlusErf];
     let expanded = Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded);
     for prim in expanded.filter(|prim| !nameless.contains(prim)) {
-        assert!(text.contains(&format!("`{prim}(")), "`{prim}` is not in the reference");
+        assert!(text.contains(&format!("`{prim}(")), "`{prim}` is not in grammar/README.md");
     }
     for reduction in [Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min] {
-        assert!(text.contains(&format!("`{reduction}[d](")), "`{reduction}` is not in the reference");
+        assert!(text.contains(&format!("`{reduction}[d](")), "`{reduction}` is not in grammar/README.md");
     }
 }
 
@@ -54,7 +54,7 @@ fn signatures_are_those_of_the_library() {
             let signature = &line[..=line.find(')').expect("parameters end")];
             assert!(
                 text.contains(&format!("| `{signature}` |")),
-                "`{signature}` of {name} is not in the reference"
+                "no line of grammar/README.md begins with `| `{signature}` |`; it is of {name}"
             );
         }
     }

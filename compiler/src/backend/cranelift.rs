@@ -2,14 +2,14 @@
 //!
 //! Cranelift's optimiser is off: the loop passes have ordered the statements for the registers, and it would undo that. So
 //! what is emitted here is what runs, and it has to be good: addresses are split into a part computed outside of the loop and
-//! one that an instruction's address mode computes ([`address`]); constants are memory operands, or in registers where
-//! there is room in the loop ([`constants`]); loops test at the bottom ([`control`]).
+//! one that an instruction's address mode computes (`address`); constants are memory operands, or in registers where
+//! there is room in the loop (`constants`); loops test at the bottom (`control`).
 //!
-//! - [`layout`]: where sizes, arrays and scalars are found at run time; the [`act_runtime::abi::Variant`].
-//! - [`order`]: puts straight-line statements in an order that needs few registers.
-//! - [`control`]: phases, loops and choices.
-//! - [`insts`]: everything that computes.
-//! - [`address`], [`memory`]: accesses.
+//! - `layout`: where sizes, arrays and scalars are found at run time; the [`act_runtime::abi::Variant`].
+//! - `order`: puts straight-line statements in an order that needs few registers.
+//! - `control`: phases, loops and choices.
+//! - `insts`: everything that computes.
+//! - `address`, `memory`: accesses.
 
 mod address;
 mod constants;
@@ -87,10 +87,10 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
     if func.phases.iter().map(|phase| length(&phase.body)).sum::<usize>() > MAX_LENGTH {
         return Err(too_large(&func.name));
     }
-    let mut layout = layout::Layout::new(func);
+    let layout = layout::Layout::new(func);
     let mut phases = Vec::new();
     for (index, phase) in func.phases.iter().enumerate() {
-        let (clif, pool) = control::emit_phase(func, phase, index, &mut layout, &*isa);
+        let (clif, pool) = control::emit_phase(func, phase, index, &layout, &*isa);
         phases.push(PhaseCode { symbol: phase_symbol(&func.name, 0, index), clif, pool });
     }
     let symbols = phases.iter().map(|phase| phase.symbol.clone());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
-use act::{Options, Target};
+use act::{DType, Options, Target};
 
 use super::files::{Staged, commit};
 use super::source::Text;
@@ -36,6 +36,9 @@ pub struct Args {
     /// The size of a dimension parameter of the kernels
     #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = inputs::dim)]
     dims: Vec<(String, i64)>,
+    /// The dtype of a dtype parameter of the kernels
+    #[arg(long = "dtype", value_name = "NAME=DTYPE", value_parser = inputs::dtype)]
+    dtypes: Vec<(String, DType)>,
     /// The platform, as x86_64-unknown-linux-gnu; this one if it is not given
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
@@ -54,8 +57,13 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         None => args.cpu.clone(),
     };
     let text = Text::read(&args.file)?;
-    let options =
-        Options { target, dims: args.dims.clone(), kernel: args.kernel.clone(), ..Options::default() };
+    let options = Options {
+        target,
+        dims: args.dims.clone(),
+        dtypes: args.dtypes.clone(),
+        kernel: args.kernel.clone(),
+        ..Options::default()
+    };
     let kernels = text.compile(&options, &mut Blind, session)?;
     let choice = ObjectOptions { assume_default_fp: args.assume_default_fp };
     let object = emit::object(&kernels, &choice).map_err(|error| Failure::Message(error.to_string()))?;

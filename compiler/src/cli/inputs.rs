@@ -175,6 +175,15 @@ pub fn dim(text: &str) -> Result<(String, i64), String> {
     Ok((name, whole(size)?))
 }
 
+/// `T=f64`
+pub fn dtype(text: &str) -> Result<(String, DType), String> {
+    let (name, dtype) = equation(text)?;
+    match DType::from_name(dtype.trim()) {
+        Some(dtype) => Ok((name, dtype)),
+        None => Err(format!("`{dtype}` is no dtype; there are f32, f64, i32 and bool")),
+    }
+}
+
 fn whole(text: &str) -> Result<i64, String> {
     let size = text.trim().parse::<u32>().ok().map(i64::from);
     size.filter(|size| *size <= i64::from(i32::MAX)).ok_or_else(|| format!("`{text}` is not a size"))

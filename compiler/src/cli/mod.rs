@@ -22,7 +22,7 @@ mod words;
 use std::io::{IsTerminal as _, Write};
 
 use act::diag::{Diagnostics, Sources, render};
-use act::{Options, Target};
+use act::{DType, Options, Target};
 
 /// When to colour messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -132,6 +132,9 @@ pub struct Compile {
     /// The size of a dimension parameter of the kernel
     #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = inputs::dim)]
     pub dims: Vec<(String, i64)>,
+    /// The dtype of a dtype parameter of the kernel
+    #[arg(long = "dtype", value_name = "NAME=DTYPE", value_parser = inputs::dtype)]
+    pub dtypes: Vec<(String, DType)>,
     /// The machine: host, x86-64-v1 to x86-64-v4 (v1 to v4), aarch64
     #[arg(long, value_name = "TARGET", default_value = "host", value_parser = target)]
     pub target: Target,
@@ -143,6 +146,7 @@ impl Compile {
         Options {
             target: self.target.clone(),
             dims: self.dims.clone(),
+            dtypes: self.dtypes.clone(),
             kernel: self.kernel.clone(),
             ..Options::default()
         }

@@ -12,6 +12,8 @@
 //!    stored by the first region that computes them anyway, else by a map region at their level.
 //! 5. A value that several regions need is computed again, unless that costs more than [`RECOMPUTE`] operations: then the first region keeps it, in
 //!    the memory of a result that is written later anyway, else in a scratch array.
+//! 6. A run of several groups is walked as one line. What it reads lies so, or is put in scratch first; a result that lies otherwise
+//!    is stored by a map region of its own.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -37,22 +39,47 @@ pub fn fuse(graph: &Graph) -> Regions {
         stored: FxHashSet::default(),
         uniform: FxHashSet::default(),
         borrowed: FxHashSet::default(),
+        crossed: FxHashSet::default(),
     };
     fuser.regions.groups = groups(graph, unrolled, parallel);
     fuser.regions.parallel = fuser.regions.groups_of(parallel);
+    fuser.crossed = crossed(graph, &fuser.regions);
     fuser.plan();
     fuser.regions.in_place = in_place(graph, &fuser.regions);
     fuser.regions
 }
 
+/// How many of the last groups of an operand are reduced: a run.
+fn trailing(operand: &[Group], reduced: &[Group]) -> usize {
+    operand.iter().rev().take_while(|group| reduced.contains(group)).count()
+}
+
+/// Results that have all dimensions of a run of several groups, but not as one line of memory: in another order, or with others
+/// between them.
+fn crossed(graph: &Graph, regions: &Regions) -> FxHashSet<usize> {
+    let rows = reduces(graph).filter(|(_, args, dims)| graph.form(args, *dims) == Form::Row);
+    let runs: Vec<Vec<DimId>> = rows
+        .map(|(_, args, dims)| {
+            let mut run = regions.groups_of(graph.operand_dims(args));
+            run.drain(..run.len() - trailing(&run, &regions.groups_of(dims)));
+            run.iter().flat_map(|&group| regions.groups[group].iter().copied()).collect()
+        })
+        .filter(|run: &Vec<DimId>| !run.is_empty())
+        .collect();
+    let crosses = |list: &[DimId]| {
+        let in_line = |run: &Vec<DimId>| list.windows(run.len()).any(|window| window == run);
+        runs.iter().any(|run| run.iter().all(|dim| list.contains(dim)) && !in_line(run))
+    };
+    let lists = graph.results.iter().map(|(decl, _)| decl.dim_list().collect::<Vec<_>>());
+    lists.enumerate().filter(|(_, list)| crosses(list)).map(|(result, _)| result).collect()
+}
+
+/// A value that is part of a result, and the positions at which it stands there.
+pub type Part = (Vec<(DimId, u32)>, NodeId);
+
 /// The values that make up each result: one, or for a `Stack` one for each choice of positions.
-pub fn result_parts(graph: &Graph) -> Vec<Vec<(Vec<(DimId, u32)>, NodeId)>> {
-    fn collect(
-        graph: &Graph,
-        node: NodeId,
-        at: &mut Vec<(DimId, u32)>,
-        parts: &mut Vec<(Vec<(DimId, u32)>, NodeId)>,
-    ) {
+pub fn result_parts(graph: &Graph) -> Vec<Vec<Part>> {
+    fn collect(graph: &Graph, node: NodeId, at: &mut Vec<(DimId, u32)>, parts: &mut Vec<Part>) {
         let Op::Stack { dim, values } = &graph.nodes[node].op else {
             parts.push((at.clone(), node));
             return;
@@ -230,7 +257,7 @@ struct Fuser<'g> {
     graph: &'g Graph,
     unrolled: DimSet,
     parallel: DimSet,
-    parts: Vec<Vec<(Vec<(DimId, u32)>, NodeId)>>,
+    parts: Vec<Vec<Part>>,
     regions: Regions,
     /// Values that an earlier region keeps in memory, or holds for the parallel place.
     memory: FxHashMap<NodeId, Option<Place>>,
@@ -240,6 +267,8 @@ struct Fuser<'g> {
     uniform: FxHashSet<NodeId>,
     /// Results whose memory holds a kept value.
     borrowed: FxHashSet<usize>,
+    /// Results whose memory is not the line that some region walks: no place for what such a region may read or store.
+    crossed: FxHashSet<usize>,
 }
 
 /// What makes reductions share a region.
@@ -358,8 +387,7 @@ impl Fuser<'_> {
     fn reduce_region(&mut self, nest: &Nest, members: Vec<NodeId>, steps: &mut Vec<Step>) {
         let reduced = self.regions.groups_of(nest.dims);
         let operand = self.regions.groups_of(nest.operand);
-        let trailing = operand.iter().rev().take_while(|group| reduced.contains(group)).count();
-        let run = if nest.form == Form::Row { trailing } else { 1 };
+        let run = if nest.form == Form::Row { trailing(&operand, &reduced) } else { 1 };
         let split = reduced.len().saturating_sub(run);
         let (outer, inner) = (reduced[..split].to_vec(), reduced[split..].to_vec());
         let roots: Vec<NodeId> =
@@ -386,6 +414,7 @@ impl Fuser<'_> {
         for (result, parts) in self.parts.iter().enumerate() {
             if parts.len() == 1
                 && parts[0].1 == reduce
+                && !self.crossed.contains(&result)
                 && parts[0].0.is_empty()
                 && self.stored.insert((result, 0))
             {
@@ -402,6 +431,7 @@ impl Fuser<'_> {
             let whole = parts.len() == 1 && parts[0].0.is_empty();
             let node = parts[0].1;
             if whole
+                && !self.crossed.contains(&result)
                 && nodes.contains(&node)
                 && self.loop_dims(node) == dims
                 && self.stored.insert((result, 0))
@@ -629,7 +659,11 @@ impl Fuser<'_> {
             let written =
                 last.kind == RegionKind::Map && last.keeps.iter().any(|keep| keep.1 == Place::Result(result));
             let open = !self.stored.contains(&(result, 0));
-            if !same || self.borrowed.contains(&result) || !(written || open) {
+            if !same
+                || self.borrowed.contains(&result)
+                || self.crossed.contains(&result)
+                || !(written || open)
+            {
                 continue;
             }
             // Whoever else needs the node must be done by the time the result is stored: results over the same dimensions
@@ -742,7 +776,7 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
                 .iter()
                 .any(|&(_, place)| place == Place::Result(result) || place == Place::Borrow(result)),
         };
-        let Some(first) = steps.iter().position(|step| writes(step)) else { continue };
+        let Some(first) = steps.iter().position(writes) else { continue };
         for (param, other) in graph.params.iter().enumerate() {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));

@@ -96,6 +96,17 @@ struct Places {
     end: Value,
 }
 
+/// A loop whose carried variables lie in memory.
+struct InMemory<'n> {
+    node: &'n For,
+    /// The lanes of the loop.
+    lanes: u32,
+    /// Where each carried variable lies, all its lanes.
+    buffers: &'n [Buffer],
+    /// The loop's first place, which is that of lane 0.
+    lo: Value,
+}
+
 /// Appends a sequential loop that carries nothing.
 fn push_loop(b: &mut Builder<'_>, var: Value, lo: Value, hi: Value, step: i64, body: Block) {
     let (kind, carry) = (LoopKind::Seq, Vec::new());
@@ -486,7 +497,8 @@ impl Context<'_> {
             left,
             |b| {
                 let memory = self.put_in_memory(b, node, &results);
-                self.rest_in_memory(b, node, lanes, &memory, places);
+                let carried = InMemory { node, lanes, buffers: &memory, lo: places.lo };
+                self.rest_in_memory(b, &carried, places);
                 self.take_from_memory(b, node, &memory)
             },
             |_| results.clone(),
@@ -502,9 +514,10 @@ impl Context<'_> {
         let inits: Vec<Value> =
             node.carry.iter().flat_map(|carry| self.all(carry.init, b.func.values[carry.init])).collect();
         let memory = self.put_in_memory(b, node, &inits);
-        let (body, var) = self.body_in_memory(b, node, lanes, &memory, places.lo, group, None);
+        let carried = InMemory { node, lanes, buffers: &memory, lo: places.lo };
+        let (body, var) = self.body_in_memory(b, &carried, group, None);
         push_loop(b, var, places.lo, places.middle, step, body);
-        self.rest_in_memory(b, node, lanes, &memory, places);
+        self.rest_in_memory(b, &carried, places);
         let results = self.take_from_memory(b, node, &memory);
         self.set_results(b, node, results);
     }
@@ -600,16 +613,9 @@ impl Context<'_> {
     }
 
     /// The places that fill no step, one vector at a time.
-    fn rest_in_memory(
-        &mut self,
-        b: &mut Builder<'_>,
-        node: &For,
-        lanes: u32,
-        memory: &[Buffer],
-        places: Places,
-    ) {
+    fn rest_in_memory(&mut self, b: &mut Builder<'_>, carried: &InMemory<'_>, places: Places) {
         let active = b.func.value(Type::INDEX);
-        let (mut body, var) = self.body_in_memory(b, node, lanes, memory, places.lo, 1, Some(active));
+        let (mut body, var) = self.body_in_memory(b, carried, 1, Some(active));
         self.define_active(b, &mut body, var, places.end, active);
         push_loop(b, var, places.middle, places.end, i64::from(self.width), body);
     }
@@ -619,13 +625,11 @@ impl Context<'_> {
     fn body_in_memory(
         &mut self,
         b: &mut Builder<'_>,
-        node: &For,
-        lanes: u32,
-        memory: &[Buffer],
-        lo: Value,
+        carried: &InMemory<'_>,
         pieces: usize,
         active: Option<Value>,
     ) -> (Block, Value) {
+        let &InMemory { node, lanes, buffers, lo } = carried;
         let mut old: Vec<Vec<Value>> = Vec::new();
         for carry in &node.carry {
             let ty = self.vector(b.func.values[carry.var]);
@@ -643,7 +647,7 @@ impl Context<'_> {
             let width = i64::from(self.width);
             let at: Vec<Value> =
                 (0..pieces as i64).map(|piece| b.with_const(Prim::Add, lane, piece * width)).collect();
-            for (values, &buffer) in old.iter().zip(memory) {
+            for (values, &buffer) in old.iter().zip(buffers) {
                 for (&value, &lane) in values.iter().zip(&at) {
                     let access = self.waiting_at(buffer, lane);
                     b.stmts.push(Stmt::Let(value, Inst::Load(access)));
@@ -654,7 +658,7 @@ impl Context<'_> {
         let yields = std::mem::take(&mut body.yields);
         let (mut tail, ()) = b.nested(|b| {
             let mask = active.and_then(|active| self.active_mask(b, active, b.func.values[old[0][0]].elem));
-            for ((values, &buffer), next) in old.iter().zip(memory).zip(yields.chunks(pieces)) {
+            for ((values, &buffer), next) in old.iter().zip(buffers).zip(yields.chunks(pieces)) {
                 for ((&value, &lane), &next) in values.iter().zip(&at).zip(next) {
                     let next = match mask {
                         Some(mask) => b.select(mask, next, value),

@@ -1,7 +1,8 @@
-//! The table of scalar functions: one row each, and nothing about them anywhere else.
+//! The table of scalar functions: one row each, by which everything else knows them.
 //!
 //! A row says the function's name in the text forms, its number of operands, its [`Class`], its [`Typing`] and its
-//! meaning. What a [`Class::Core`] function does is implemented by `loops::interp` and the back ends;
+//! meaning in words. The language calls a [`Class::Expanded`] function by that name; which others have a name in it,
+//! `sema::builtin` says. What a formula means to the tests is in `graph::eval`. What a [`Class::Core`] function does is implemented by `loops::interp` and the back ends;
 //! [`Class::Expanded`] functions are rewritten into core ones by `loop_passes::expand_math`, and no back end ever
 //! sees them; [`Class::Graph`] functions exist in the graph only and are rewritten by a graph pass.
 

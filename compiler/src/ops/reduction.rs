@@ -1,5 +1,9 @@
 //! The table of reductions: associative and commutative operations with an identity. Reductions made of others
 //! (mean, var, logsumexp …) are functions of the prelude.
+//!
+//! What combines is one core function, or `max` or `min`: lanes are folded after the elementary functions have been
+//! expanded. What an element passes through first (the absolute value, for a largest absolute value) stands in the
+//! operand: `max[d](abs(x))`.
 
 use super::Prim;
 

@@ -122,16 +122,15 @@ impl<'a> Table<'_, 'a> {
             }
             AxisKind::Dim(name) => self.add(&name.name, name.span, None, is_param, true, seen),
             AxisKind::Sized(name, size) => self.add(&name.name, name.span, Some(size), is_param, true, seen),
-            AxisKind::Group(parts) => parts.iter().fold(true, |whole, part| {
-                self.add(
-                    &part.name.name,
-                    part.name.span,
-                    part.size.as_ref(),
-                    is_param,
-                    parts.len() == 1,
-                    seen,
-                ) && whole
-            }),
+            AxisKind::Group(parts) => {
+                let alone = parts.len() == 1;
+                let mut whole = true;
+                for part in parts {
+                    whole &=
+                        self.add(&part.name.name, part.name.span, part.size.as_ref(), is_param, alone, seen);
+                }
+                whole
+            }
         }
     }
 
@@ -591,9 +590,9 @@ fn canonical_order(lists: &[Vec<usize>], count: usize) -> Vec<usize> {
                 let contradicts = first == second || before[first] >> second & 1 == 1;
                 if !contradicts {
                     let gained = before[first] | 1 << first;
-                    for later in 0..count {
-                        if later == second || before[later] >> second & 1 == 1 {
-                            before[later] |= gained;
+                    for (later, those) in before.iter_mut().enumerate() {
+                        if later == second || *those >> second & 1 == 1 {
+                            *those |= gained;
                         }
                     }
                 }
@@ -640,6 +639,6 @@ mod tests {
     fn dimensions_without_a_type_come_by_appearance() {
         assert_eq!(canonical_order(&[vec![1], vec![0]], 3), [0, 1, 2]);
         let all: Vec<usize> = (0..64).rev().collect();
-        assert_eq!(canonical_order(&[all.clone()], 64), all);
+        assert_eq!(canonical_order(std::slice::from_ref(&all), 64), all);
     }
 }

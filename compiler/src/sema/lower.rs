@@ -112,6 +112,8 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) session: &'s mut Session<'a>,
     pub(super) graph: Graph,
     pub(super) dim_names: FxHashMap<&'a str, DimId>,
+    /// The kernel's dtype parameters; none for a mistake that has its message.
+    dtypes: FxHashMap<&'a str, Option<DType>>,
     /// All dimensions, in canonical order; their numbers follow it in the end.
     pub(super) order: Vec<DimId>,
     /// The kernel, then functions, innermost last.
@@ -149,6 +151,7 @@ pub(super) fn lower_kernel<'a>(
     let dims = dims::declare(session, kernel, options)?;
     let mut lowerer = Lowerer::new(session, kernel.name.name.clone());
     lowerer.graph.doc = doc_text(&item.docs);
+    lowerer.dtype_params(kernel, options);
     lowerer.kernel(kernel, dims);
     let graph = std::mem::replace(&mut lowerer.graph, empty_graph(String::new()));
     (session.diagnostics.error_count() == before).then_some(graph)
@@ -178,6 +181,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             session,
             graph: empty_graph(name),
             dim_names: FxHashMap::default(),
+            dtypes: FxHashMap::default(),
             order: Vec::new(),
             frames: Vec::new(),
             steps: Vec::new(),
@@ -218,7 +222,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 let error = Diagnostic::error(codes::DUPLICATE_PARAM, param.name.span, message);
                 self.report(error.with_other(first, "the first one"));
             }
-            let dtype = self.dtype(kernel, &param.ty.dtype);
+            let dtype = self.dtype(&param.ty.dtype);
             let default = param.default.as_ref().and_then(|value| self.default_value(value, dtype));
             let decl = Decl {
                 name: name.to_owned(),
@@ -240,17 +244,45 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
+    /// Reads `<T: float = f32>`.
+    fn dtype_params(&mut self, kernel: &'a ast::Kernel, options: &Options) {
+        for generic in &kernel.generics {
+            let ast::GenericKind::DType { class, default } = &generic.kind else { continue };
+            let name = generic.name.as_str();
+            let chosen = options.dtypes.iter().rfind(|(option, _)| option == name).map(|(_, dtype)| *dtype);
+            let place = default.as_ref().map_or(generic.name.span, |default| default.span);
+            let dtype = match (chosen, default) {
+                (Some(dtype), _) => Some(dtype),
+                (None, Some(default)) => self.dtype(default),
+                (None, None) => {
+                    let message = format!("the dtype parameter `{name}` has no dtype");
+                    let error = Diagnostic::error(codes::UNKNOWN_DTYPE, generic.span, message).with_help(
+                        format!("give it one with the option `--dtype {name}=f32`, or a default: `<{name}: float = f32>`"),
+                    );
+                    self.report(error);
+                    None
+                }
+            };
+            let dtype = dtype.filter(|dtype| {
+                let fits = dtype.is_float() || class.name != "float";
+                if !fits {
+                    let message = format!("`{name}` is a float, and `{dtype}` is none");
+                    let error = Diagnostic::error(codes::UNKNOWN_DTYPE, place, message);
+                    self.report(error.with_note("there are `f32` and `f64`"));
+                }
+                fits
+            });
+            self.dtypes.insert(name, dtype);
+        }
+    }
+
     /// A dtype as written; the message about an unknown one is given.
-    fn dtype(&mut self, kernel: &ast::Kernel, name: &ast::Ident) -> Option<DType> {
+    fn dtype(&mut self, name: &ast::Ident) -> Option<DType> {
+        if let Some(dtype) = self.dtypes.get(name.as_str()) {
+            return *dtype;
+        }
         if let Some(dtype) = DType::from_name(&name.name) {
             return Some(dtype);
-        }
-        let is_it = |generic: &ast::Generic| {
-            generic.name.name == name.name && matches!(generic.kind, ast::GenericKind::DType { .. })
-        };
-        if kernel.generics.iter().any(is_it) {
-            // Not supported yet, as has been said where it is declared.
-            return None;
         }
         if ["f16", "bf16", "i8", "u8"].contains(&name.as_str()) {
             let what = format!("the dtype `{}`", name.name);
@@ -310,7 +342,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 self.report(error.with_other(first, "the first one"));
                 continue;
             }
-            let dtype = self.dtype(kernel, &ty.dtype);
+            let dtype = self.dtype(&ty.dtype);
             let axes = Some(dims.axes(ty).unwrap_or_default());
             let dtype_or = dtype.unwrap_or(DType::F32);
             let decl =

@@ -46,6 +46,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::diag::{Diagnostic, Diagnostics, Sources, Span, codes};
 use crate::graph::Graph;
 use crate::syntax::ast;
+use crate::types::DType;
 use items::Items;
 use lower::Value;
 
@@ -78,6 +79,8 @@ pub const MAX_SIZE: i64 = i32::MAX as i64;
 pub struct Options {
     /// Sizes of dimension parameters, instead of their defaults.
     pub dims: Vec<(String, i64)>,
+    /// The dtypes of dtype parameters, instead of their defaults.
+    pub dtypes: Vec<(String, DType)>,
 }
 
 /// Graphs, and what there is to warn of.
@@ -93,7 +96,7 @@ pub struct Lowered {
 pub fn lower(file: &ast::File, sources: &Sources, options: &Options) -> Result<Lowered, Diagnostics> {
     let mut session = Session::new(file, sources);
     let kernels = session.items.kernels.clone();
-    session.check_dim_options(&kernels, options);
+    session.check_options(&kernels, options);
     session.run(&kernels, options)
 }
 
@@ -110,7 +113,7 @@ pub fn lower_kernel(
         session.unknown_kernel(name);
         return Err(session.diagnostics);
     };
-    session.check_dim_options(&[found], options);
+    session.check_options(&[found], options);
     session.run(&[found], options)
 }
 
@@ -186,16 +189,30 @@ impl<'a> Session<'a> {
         self.diagnostics.push(error);
     }
 
-    /// Options must name dimension parameters that one of the kernels has.
-    fn check_dim_options(&mut self, kernels: &[KernelItem<'a>], options: &Options) {
-        let names = || {
-            kernels.iter().flat_map(|(_, kernel)| kernel.generics.iter()).map(|generic| generic.name.as_str())
+    /// Options must name parameters that one of the kernels has.
+    fn check_options(&mut self, kernels: &[KernelItem<'a>], options: &Options) {
+        let names = |dtypes: bool| {
+            let generics = kernels.iter().flat_map(|(_, kernel)| kernel.generics.iter());
+            let wanted = move |generic: &&ast::Generic| {
+                matches!(generic.kind, ast::GenericKind::DType { .. }) == dtypes
+            };
+            generics.filter(wanted).map(|generic| generic.name.as_str())
         };
+        for (name, _) in &options.dtypes {
+            if !names(true).any(|known| known == name) {
+                let message = format!("no kernel has a dtype parameter `{name}`");
+                let mut error = Diagnostic::error(codes::UNKNOWN_DTYPE, Span::NONE, message);
+                if let Some(near) = suggest::nearest(name, names(true)) {
+                    error = error.with_help(format!("did you mean `{near}`?"));
+                }
+                self.diagnostics.push(error);
+            }
+        }
         for (name, size) in &options.dims {
-            if !names().any(|known| known == name) {
+            if !names(false).any(|known| known == name) {
                 let message = format!("no kernel has a dimension parameter `{name}`");
                 let mut error = Diagnostic::error(codes::UNKNOWN_DIM, Span::NONE, message);
-                if let Some(near) = suggest::nearest(name, names()) {
+                if let Some(near) = suggest::nearest(name, names(false)) {
                     error = error.with_help(format!("did you mean `{near}`?"));
                 }
                 self.diagnostics.push(error);

@@ -76,7 +76,6 @@ pub(super) fn compare(prim: Prim, a: Number, b: Number) -> Option<bool> {
         (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
         _ => a.value().partial_cmp(&b.value()),
     };
-    #[expect(clippy::match_wildcard_for_single_variants, reason = "the table has many rows")]
     match prim {
         Prim::Eq => Some(order.is_some_and(|order| order.is_eq())),
         Prim::Ne => Some(order.is_none_or(|order| order.is_ne())),
@@ -121,7 +120,6 @@ fn fold_integers(prim: Prim, args: &[Number]) -> Result<Option<Number>, Overflow
     result.map(|value| Some(Number::Int(value))).ok_or(Overflow)
 }
 
-#[expect(clippy::match_wildcard_for_single_variants, reason = "the table has many rows")]
 fn fold_unary(prim: Prim, x: f64, original: Number) -> Option<Number> {
     let value = match prim {
         Prim::Neg => match original {
@@ -168,7 +166,6 @@ fn fold_unary(prim: Prim, x: f64, original: Number) -> Option<Number> {
     Some(Number::float(value))
 }
 
-#[expect(clippy::match_wildcard_for_single_variants, reason = "the table has many rows")]
 fn fold_binary(prim: Prim, a: f64, b: f64) -> Option<Number> {
     let value = match prim {
         Prim::Add => a + b,

@@ -12,6 +12,7 @@ use crate::diag::{Diagnostic, Diagnostics, Span, codes};
 use crate::syntax::ast::{
     self, AxisKind, Count, DimArg, Expr, ExprKind, GenericKind, ItemKind, Keep, SizeKind, StmtKind,
 };
+use crate::types::DType;
 
 /// Checks all items of a file.
 pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagnostics) {
@@ -82,11 +83,7 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn kernel(&mut self, kernel: &'a ast::Kernel) {
         self.dims = DimScope::Kernel;
-        for generic in &kernel.generics {
-            if matches!(generic.kind, GenericKind::DType { .. }) {
-                self.diagnostics.push(not_yet("a dtype parameter", generic.span));
-            }
-        }
+        self.dtype_params(kernel);
         self.collect_dims(kernel);
         for param in &kernel.params {
             if let Some(range) = &param.range {
@@ -101,6 +98,34 @@ impl<'c, 'a> Checker<'c, 'a> {
         self.unbind(0);
     }
 
+    /// The names and classes of `<T: float = f32>`.
+    fn dtype_params(&mut self, kernel: &'a ast::Kernel) {
+        let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+        for generic in &kernel.generics {
+            let GenericKind::DType { class, .. } = &generic.kind else { continue };
+            let name = generic.name.as_str();
+            if class.name != "float" {
+                let message = format!("there is no class of dtypes `{}`", class.name);
+                let error = Diagnostic::error(codes::UNKNOWN_DTYPE, class.span, message).with_fix(
+                    "a dtype parameter stands for `f32` or `f64`",
+                    class.span,
+                    "float",
+                );
+                self.diagnostics.push(error);
+            }
+            if DType::from_name(name).is_some() {
+                let message = format!("`{name}` is a dtype already");
+                let error = Diagnostic::error(codes::DUPLICATE_PARAM, generic.name.span, message);
+                self.diagnostics.push(error.with_help("give the parameter another name, such as `T`"));
+            }
+            if let Some(first) = seen.insert(name, generic.name.span) {
+                let message = format!("there are two dtype parameters `{name}`");
+                let error = Diagnostic::error(codes::DUPLICATE_PARAM, generic.name.span, message);
+                self.diagnostics.push(error.with_other(first, "the first one"));
+            }
+        }
+    }
+
     fn collect_dims(&mut self, kernel: &'a ast::Kernel) {
         let results: Vec<&'a ast::Type> = match &kernel.results {
             ast::Results::One(ty) => vec![ty],
@@ -110,13 +135,16 @@ impl<'c, 'a> Checker<'c, 'a> {
         for axis in types.flat_map(|ty| ty.axes.iter().flatten()) {
             match &axis.kind {
                 AxisKind::Rest => {}
-                AxisKind::Dim(name) | AxisKind::Sized(name, _) => self.kernel_dims.extend([name.as_str()]),
+                AxisKind::Dim(name) | AxisKind::Sized(name, _) => {
+                    self.kernel_dims.insert(name.as_str());
+                }
                 AxisKind::Group(parts) => {
                     self.kernel_dims.extend(parts.iter().map(|part| part.name.as_str()))
                 }
             }
         }
-        self.kernel_dims.extend(kernel.generics.iter().map(|generic| generic.name.as_str()));
+        let dims = kernel.generics.iter().filter(|generic| matches!(generic.kind, GenericKind::Dim { .. }));
+        self.kernel_dims.extend(dims.map(|generic| generic.name.as_str()));
     }
 
     fn function(&mut self, function: &'a ast::FnDecl) {

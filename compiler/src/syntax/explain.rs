@@ -810,7 +810,8 @@ fn keyword_as_name(failure: &Failure<'_>) -> Option<Diagnostic> {
     let declares = matches!(failure.before(), "let" | "dim" | "fn" | "kernel" | "const" | "reduction");
     let in_list = matches!(failure.before(), "(" | "," | "[" | "<" | ".")
         && matches!(failure.text_at(Some(failure.place + 1)), ":" | "=" | "," | ")" | "]");
-    if !declares && !(in_list && !failure.expects_operator()) {
+    let names_something = declares || (in_list && !failure.expects_operator());
+    if !names_something {
         return None;
     }
     let error = failure.error(codes::KEYWORD, format!("`{word}` is a keyword and can't be a name"));

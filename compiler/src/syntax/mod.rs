@@ -1,6 +1,6 @@
 //! Text ↔ syntax tree.
 //!
-//! [`parse`] reads a file into an [`ast::File`] or says what is wrong with it; [`print`] writes a tree in its canonical
+//! [`parse`] reads a file into an [`ast::File`] or says what is wrong with it; [`print()`] writes a tree in its canonical
 //! layout. Needs `diag` and the grammar, knows nothing of what the text means.
 
 pub mod ast;

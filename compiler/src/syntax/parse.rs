@@ -7,6 +7,7 @@
 //! The height of the tree is limited while it is built (see [`Tall`]), before anything recursive meets it.
 
 use std::cell::Cell;
+use std::iter::{Filter, Peekable};
 use std::sync::LazyLock;
 
 use actlang_grammar::{ActParser, Rule};
@@ -80,11 +81,13 @@ struct Lower<'a> {
 }
 
 /// The children of a pair that mean something: keywords and punctuation are left out.
-struct Parts<'a>(std::iter::Peekable<std::iter::Filter<Pairs<'a, Rule>, fn(&Pair<'a, Rule>) -> bool>>);
+struct Parts<'a>(Peekable<Filter<Pairs<'a, Rule>, Test<'a>>>);
+
+type Test<'a> = fn(&Pair<'a, Rule>) -> bool;
 
 impl<'a> Parts<'a> {
     fn of(pair: Pair<'a, Rule>) -> Parts<'a> {
-        let means_something: fn(&Pair<'a, Rule>) -> bool = |pair| !is_punctuation(pair.as_rule());
+        let means_something: Test<'a> = |pair| !is_punctuation(pair.as_rule());
         Parts(pair.into_inner().filter(means_something).peekable())
     }
 

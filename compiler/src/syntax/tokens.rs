@@ -181,7 +181,7 @@ impl Tokens<'_> {
     }
 
     /// Refuses brackets that are open inside more than [`MAX_NESTING`] others.
-    pub fn check_depth(&self) -> Result<(), Diagnostic> {
+    pub fn check_depth(&self) -> Result<(), Box<Diagnostic>> {
         let mut depth = 0usize;
         for token in &self.list {
             match token.kind {
@@ -190,7 +190,7 @@ impl Tokens<'_> {
                 _ => {}
             }
             if depth > MAX_NESTING {
-                return Err(too_deep(self.span_of(*token)));
+                return Err(Box::new(too_deep(self.span_of(*token))));
             }
         }
         Ok(())

@@ -3,7 +3,9 @@
 //! Each function is written once over [`Core`]; the header of its file states formula, range reduction, approximation, how
 //! its coefficients were made, and the error measured. Everything is branch-free, and no operation depends on the target.
 //!
-//! A new function is a row in `ops`, a file here and a line in the table below; the tests ask for its bound.
+//! A new function is a row in `ops::prim`, a file here (or a place in the file of the function whose reduction and
+//! polynomial it shares), a line in the table below and its meaning in `graph::eval`; `tests/it/accuracy.rs` asks for its
+//! bound.
 
 mod asin;
 mod asinh;
