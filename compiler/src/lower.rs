@@ -489,7 +489,7 @@ impl Lower<'_> {
         }
         let ty = ty.with_lanes(self.lanes_of(node));
         // The loops are those over the names; the buffer has the parameter's own dimensions.
-        let axes = self.axes(decl.dim_list().map(|dim| leaf.along(dim)).collect());
+        let axes = self.param_axes(decl.dim_list().map(|dim| leaf.along(dim)).collect());
         let own = axes.iter().map(|axis| self.own_axis(axis, leaf)).collect();
         let buffer = self.buffer(&Source::Param(param), own);
         let access = self.access(buffer, axes, &leaf.at, ty.lanes);
@@ -551,7 +551,8 @@ impl Lower<'_> {
     fn place(&mut self, node: NodeId, place: Place, at: &[(DimId, u32)], lanes: u32) -> Access {
         match place {
             Place::Result(result) | Place::Borrow(result) => {
-                let axes = self.axes(self.graph.results[result].0.dim_list().collect());
+                let dims = self.graph.results[result].0.dim_list();
+                let axes = self.written_axes(self.group_axes(dims.collect()));
                 let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
@@ -568,16 +569,9 @@ impl Lower<'_> {
         }
     }
 
-    /// The axes of an array with these dimensions, seen from here: a line that is walked as one is one axis.
-    fn axes(&self, dims: Vec<DimId>) -> Vec<Axis> {
-        let mut axes: Vec<Axis> = Vec::new();
-        for dim in dims {
-            match self.regions.group_of(dim) {
-                None => axes.push(Axis::Unrolled(dim)),
-                Some(group) if self.regions.groups[group][0] == dim => axes.push(Axis::Groups(vec![group])),
-                Some(_) => {}
-            }
-        }
+    /// The axes of a parameter with these dimensions, seen from here: a line that is walked as one is one axis.
+    fn param_axes(&self, dims: Vec<DimId>) -> Vec<Axis> {
+        let mut axes = self.group_axes(dims);
         if let Some((line, _)) = &self.scope.line {
             let single = |axis: &Axis| matches!(axis, Axis::Groups(groups) if groups[0] == line[0]);
             if let Some(first) = axes.iter().position(single) {
@@ -587,20 +581,46 @@ impl Lower<'_> {
         axes
     }
 
-    /// The axes of a scratch array: groups that any region walks as one line are one axis everywhere. The last axis are the
-    /// lanes, for a value that has the parallel dimension that carries them.
-    fn scratch_axes(&self, groups: &[Group], lanes: bool) -> Vec<Axis> {
-        let mut axes: Vec<Vec<Group>> = groups.iter().map(|&group| vec![group]).collect();
-        for region in self.regions.all() {
-            let RegionKind::Reduce { form: Form::Row, inner, .. } = &region.kind else { continue };
-            let Some(first) = axes.iter().position(|axis| axis[0] == inner[0]) else { continue };
-            let last = axes.iter().position(|axis| axis.last() == inner.last());
-            if let Some(last) = last.filter(|&last| last > first) {
-                let line = axes[first..=last].concat();
-                axes.splice(first..=last, [line]);
+    /// One axis for each group and each unrolled dimension.
+    fn group_axes(&self, dims: Vec<DimId>) -> Vec<Axis> {
+        let mut axes: Vec<Axis> = Vec::new();
+        for dim in dims {
+            match self.regions.group_of(dim) {
+                None => axes.push(Axis::Unrolled(dim)),
+                Some(group) if self.regions.groups[group][0] == dim => axes.push(Axis::Groups(vec![group])),
+                Some(_) => {}
             }
         }
-        let mut axes: Vec<Axis> = axes.into_iter().map(Axis::Groups).collect();
+        axes
+    }
+
+    /// The axes of memory that regions write and others read: the same for all of them, so that it is one array however each
+    /// walks it. Groups that any region walks as one line are one axis everywhere.
+    fn written_axes(&self, axes: Vec<Axis>) -> Vec<Axis> {
+        let mut joined: Vec<Axis> = Vec::new();
+        for axis in axes {
+            match (joined.last_mut(), axis) {
+                (Some(Axis::Groups(before)), Axis::Groups(after)) if self.is_line(before, &after) => {
+                    before.extend(after);
+                }
+                (_, axis) => joined.push(axis),
+            }
+        }
+        joined
+    }
+
+    /// Whether some region walks the last of some groups and the first of others as parts of one line.
+    fn is_line(&self, before: &[Group], after: &[Group]) -> bool {
+        let pair = [before[before.len() - 1], after[0]];
+        self.regions.all().any(|region| match &region.kind {
+            RegionKind::Reduce { form: Form::Row, inner, .. } => inner.windows(2).any(|line| line == pair),
+            RegionKind::Reduce { .. } | RegionKind::Map => false,
+        })
+    }
+
+    /// The axes of a scratch array. The last axis are the lanes, for a value that has the parallel dimension that carries them.
+    fn scratch_axes(&self, groups: &[Group], lanes: bool) -> Vec<Axis> {
+        let mut axes = self.written_axes(groups.iter().map(|&group| Axis::Groups(vec![group])).collect());
         if lanes {
             axes.push(Axis::Groups(Vec::new()));
         }

@@ -54,6 +54,7 @@ fn snapshot(folder: &str, name: &str, input: &str, output: &str) {
 fn every_pass_leaves_what_it_should() {
     for pass in PASSES {
         for (name, text) in inputs(pass.name) {
+            println!("suite/passes/{}/{name}.graph", pass.name);
             let before = graph(&text);
             let mut after = before.clone();
             (pass.run)(&mut after);
