@@ -324,10 +324,20 @@ fn threads_make_no_difference() {
                 _ => &[5, 6, 37, 41],
             };
             for turn in 0..dims.len() {
-                let turned = sizes.iter().cycle().skip(turn);
-                let known: Vec<(&str, i64)> =
-                    dims.iter().zip(turned).map(|(name, size)| (name.as_str(), *size)).collect();
-                let Some(sizes) = subject.sizes(&known) else { continue };
+                // Kernels that compare all pairs: smaller, but large enough.
+                let sizes_over = |divisor: i64| {
+                    let turned = sizes.iter().cycle().skip(turn);
+                    let known: Vec<(&str, i64)> = dims
+                        .iter()
+                        .zip(turned)
+                        .map(|(name, size)| (name.as_str(), size / divisor + 1))
+                        .collect();
+                    subject.sizes(&known)
+                };
+                let small = |sizes: &Vec<i64>| subject.largest(sizes) < 1_000_000;
+                let Some(sizes) = [1, 4, 50, 200].into_iter().filter_map(sizes_over).find(small) else {
+                    continue;
+                };
                 let data = subject.data(sizes, Kind::Extreme, turn as u64);
                 let expected = subject.execute(&data, &How::PLAIN);
                 let how = How { threads: 4, ..How::PLAIN };

@@ -4,9 +4,9 @@
 use act::backend::BackendError;
 use act::diag::{Source, Sources, render};
 use act::emit::jit;
-use act::graph::Graph;
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
+use act::graph::{Graph, Node};
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
@@ -213,9 +213,11 @@ impl Subject {
         dims.map(|dim| sizes[dim.as_u32() as usize]).product::<i64>() as usize
     }
 
-    /// The number of elements of the largest array.
+    /// The number of elements of the largest array, or of a value on the way, whichever is more.
     pub fn largest(&self, sizes: &[i64]) -> usize {
-        (0..self.source.params.len()).map(|param| self.len(param, sizes)).max().unwrap_or(0)
+        let size = |dim: DimId| sizes[dim.as_u32() as usize];
+        let places = |node: &Node| node.dims.iter().map(size).fold(1, i64::saturating_mul);
+        self.source.nodes.values().map(places).max().unwrap_or(0) as usize
     }
 
     /// Numbers for a call.
