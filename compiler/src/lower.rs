@@ -6,11 +6,11 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Repeat, State, Step};
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId, Steps};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
 use crate::ops::Prim;
@@ -35,6 +35,7 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
         scalars: FxHashMap::default(),
+        numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
         stmts: Vec::new(),
@@ -96,6 +97,8 @@ struct Lower<'g> {
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     scalars: FxHashMap<u32, Scalar>,
+    /// The numbers of the steps of loops.
+    numbers: FxHashMap<RepeatId, Value>,
     /// Where kept values are.
     kept: FxHashMap<NodeId, Place>,
     scope: Scope,
@@ -274,8 +277,60 @@ impl Lower<'_> {
             match step {
                 Step::Values(nodes) => self.compute(nodes),
                 Step::Region(region) => self.region(region),
+                Step::Repeat(repeat) => self.repeat(repeat),
             }
         }
+    }
+
+    /// A loop of the graph: values of its state are carried, arrays are where the regions inside find them.
+    fn repeat(&mut self, repeat: &Repeat) {
+        let (arrays, carried): (Vec<&State>, Vec<&State>) =
+            repeat.states.iter().partition(|state| state.array);
+        let inits: Vec<Value> =
+            carried.iter().map(|state| self.operand(state.init, self.lanes_of(state.carry))).collect();
+        let steps = match self.graph.repeats[repeat.id] {
+            Steps::Number(steps) => SizeExpr::Const(i64::from(steps)),
+            Steps::Size(dim) => SizeExpr::Dim(dim.as_u32()),
+        };
+        let (lo, hi) = (self.index(0), self.size(&steps));
+        let variable = |lower: &mut Self, state: &&State| {
+            let ty = Type::scalar(elem(lower.graph.nodes[state.carry].dtype));
+            let lanes = lower.lanes_of(state.carry);
+            lower.func.value(ty.with_lanes(lanes))
+        };
+        let var = self.func.value(Type::INDEX);
+        let vars: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
+        let ends: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
+        let kept = self.kept.clone();
+        let mut yields = Vec::new();
+        let stmts = self.nested(|lower| {
+            lower.numbers.insert(repeat.id, var);
+            for (state, &var) in carried.iter().zip(&vars) {
+                lower.scope.values.insert(state.carry, var);
+            }
+            for state in &arrays {
+                lower.kept.insert(state.carry, Place::State(state.carry));
+            }
+            lower.steps(&repeat.steps);
+            for state in &carried {
+                yields.push(lower.operand(state.next, lower.lanes_of(state.carry)));
+            }
+        });
+        self.kept = kept;
+        for state in arrays {
+            self.kept.extend(state.ends.iter().map(|&end| (end, Place::State(state.carry))));
+        }
+        for (state, &value) in carried.iter().zip(&ends) {
+            self.scope.values.extend(state.ends.iter().map(|&end| (end, value)));
+        }
+        let carry = vars
+            .into_iter()
+            .zip(inits)
+            .zip(ends)
+            .map(|((var, init), result)| Carry { var, init, result })
+            .collect();
+        let (kind, body) = (LoopKind::Seq, Block { stmts, yields });
+        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: 1, kind, unroll: 1, carry, body })));
     }
 
     fn region(&mut self, region: &Region) {
@@ -305,7 +360,7 @@ impl Lower<'_> {
             // A parameter is read where it is, also after it was stored as a result.
             let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
             match place {
-                Place::Packed(_) => {}
+                Place::Packed(_) | Place::State(_) => {}
                 Place::Result(i) if !read_there(i) => {}
                 Place::Result(_) | Place::Borrow(_) | Place::Scratch => {
                     self.kept.insert(node, place);
@@ -467,7 +522,11 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => {
+            Op::Step(repeat) => {
+                let number = self.numbers[repeat];
+                self.push(ty, Inst::Convert(number))
+            }
+            Op::Reduce { .. } | Op::Stack { .. } | Op::Carry { .. } | Op::Final { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -550,7 +609,7 @@ impl Lower<'_> {
                     .filter(|part| part.1 == node)
                     .map(|part| part.0.clone())
                     .collect(),
-                Place::Borrow(_) | Place::Scratch | Place::Packed(_) => vec![Vec::new()],
+                Place::Borrow(_) | Place::Scratch | Place::Packed(_) | Place::State(_) => vec![Vec::new()],
             };
             for at in positions {
                 let access = self.place(node, place, &at, lanes);
@@ -567,7 +626,8 @@ impl Lower<'_> {
                 let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
-            Place::Scratch => {
+            Place::Scratch | Place::State(_) => {
+                let node = if let Place::State(carry) = place { carry } else { node };
                 let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
                 groups.retain(|group| !self.regions.parallel.contains(group));
                 let laned = self

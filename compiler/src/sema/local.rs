@@ -16,7 +16,8 @@ use super::MAX_SIZE;
 use super::lower::{DimBinding, Lowerer, Operand, Value};
 use super::number::Number;
 use crate::diag::{Diagnostic, Span, codes};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::repeats::Nesting;
+use crate::graph::{Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::syntax::ast::{self, SizeKind, SizeOp};
 use crate::types::{Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
@@ -200,15 +201,49 @@ impl<'a> Lowerer<'_, 'a> {
             let Some(third) = self.third_dim(from, to, span) else { return Value::Poison };
             names.push((to, third));
         }
+        let Some(copies) = self.copied_loops(&mut seen, span) else { return Value::Poison };
         seen.sort_unstable();
         let mut renamed: FxHashMap<NodeId, NodeId> = FxHashMap::default();
         for old in seen {
-            match self.renamed_node(old, &names, &renamed, span) {
+            match self.renamed_node(old, &names, &renamed, &copies, span) {
                 Value::Node(new) => drop(renamed.insert(old, new)),
                 _ => return Value::Poison,
             }
         }
         Value::Node(renamed[&node])
+    }
+
+    /// The loops that are run once more for the values in `seen`, all of whose nodes are copied. A loop that is under way can't be.
+    fn copied_loops(
+        &mut self,
+        seen: &mut Vec<NodeId>,
+        span: Span,
+    ) -> Option<FxHashMap<RepeatId, RepeatId>> {
+        let mut copies = FxHashMap::default();
+        let nesting = Nesting::of(&self.graph);
+        let mut at = 0;
+        while let Some(&node) = seen.get(at) {
+            at += 1;
+            let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) =
+                self.graph.nodes[node].op
+            else {
+                continue;
+            };
+            let Some(inside) = nesting.repeats.get(&repeat) else {
+                let what = "reading the state of a loop along another dimension";
+                self.report(super::items::not_yet(what, span));
+                return None;
+            };
+            if !copies.contains_key(&repeat) {
+                copies.insert(repeat, self.graph.repeats.push(self.graph.repeats[repeat]));
+                for &node in inside.nodes.iter().chain(&inside.finals) {
+                    if !seen.contains(&node) {
+                        seen.push(node);
+                    }
+                }
+            }
+        }
+        Some(copies)
     }
 
     /// A dimension of the size of `to` that stands to `to` as `to` stands to `from`.
@@ -231,6 +266,7 @@ impl<'a> Lowerer<'_, 'a> {
         old: NodeId,
         names: &[(DimId, DimId)],
         renamed: &FxHashMap<NodeId, NodeId>,
+        copies: &FxHashMap<RepeatId, RepeatId>,
         span: Span,
     ) -> Value<'a> {
         let new_dim = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
@@ -245,6 +281,9 @@ impl<'a> Lowerer<'_, 'a> {
             Op::Index(dim) => *dim = new_dim(*dim),
             Op::Reduce { dims, .. } => *dims = new_dims(*dims),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new_dim(*dim),
+            Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. } => {
+                *repeat = copies.get(repeat).copied().unwrap_or(*repeat);
+            }
             Op::Param(_)
             | Op::Rename { .. }
             | Op::Const(_)
@@ -321,7 +360,19 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
                 }
                 names.sort_unstable();
             }
-            Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => {}
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => {}
+        }
+    }
+    for steps in graph.repeats.values_mut() {
+        if let Steps::Size(dim) = steps {
+            *dim = new(*dim);
         }
     }
 }

@@ -170,6 +170,7 @@ fn empty_graph(name: String) -> Graph {
         dims: PrimaryMap::new(),
         dim_params: Vec::new(),
         params: Vec::new(),
+        repeats: PrimaryMap::new(),
         nodes: PrimaryMap::new(),
         results: Vec::new(),
     }
@@ -532,7 +533,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 | Op::Size(_)
                 | Op::Prim(..)
                 | Op::Convert(_)
-                | Op::Broadcast(_) => {}
+                | Op::Broadcast(_)
+                | Op::Carry { .. }
+                | Op::Step(_)
+                | Op::Final { .. } => {}
             }
         }
         let size = |dim: DimId| match self.graph.dims[dim].kind {

@@ -17,7 +17,7 @@ impl Fuser<'_> {
     /// of nothing that is computed inside.
     pub(super) fn packable_before(&self, reduces: &[NodeId]) -> Vec<(NodeId, Group)> {
         let inside = |&(factor, _): &(NodeId, Group)| {
-            self.is_packable(factor) && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
+            self.is_packable(factor) && !self.looped[factor] && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
         };
         let mut copies: Vec<(NodeId, Group)> =
             reduces.iter().flat_map(|&reduce| self.wanted_copies(reduce)).filter(inside).collect();
@@ -103,7 +103,10 @@ impl Fuser<'_> {
         while let Some(node) = todo.pop() {
             let ends = leaf(self.graph, node).is_some()
                 || self.memory.contains_key(&node)
-                || matches!(self.graph.nodes[node].op, Op::Reduce { .. });
+                || matches!(
+                    self.graph.nodes[node].op,
+                    Op::Reduce { .. } | Op::Carry { .. } | Op::Final { .. }
+                );
             if seen.insert(node) && !ends {
                 todo.extend(self.graph.nodes[node].op.args());
             }
