@@ -4,7 +4,7 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Repeat, State, Step};
 use crate::graph::{Form, Graph, NodeId, Op, RepeatId, Steps};
@@ -35,6 +35,7 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
         scalars: FxHashMap::default(),
+        across: read_across(graph),
         numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
@@ -42,6 +43,15 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
     };
     lower.phase();
     lower.func
+}
+
+/// What is read along other names and is no parameter.
+fn read_across(graph: &Graph) -> FxHashSet<NodeId> {
+    let values = graph.nodes.values().filter_map(|node| match node.op {
+        Op::Rename { value, .. } => Some(value),
+        _ => None,
+    });
+    values.filter(|&value| matches!(graph.nodes[value].op, Op::Carry { .. })).collect()
 }
 
 /// The element type of a dtype.
@@ -97,6 +107,8 @@ struct Lower<'g> {
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     scalars: FxHashMap<u32, Scalar>,
+    /// Carried values that are read along other names: no line of several groups.
+    across: FxHashSet<NodeId>,
     /// The numbers of the steps of loops.
     numbers: FxHashMap<RepeatId, Value>,
     /// Where kept values are.
@@ -518,6 +530,9 @@ impl Lower<'_> {
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
+            Op::Rename { value, names } if self.kept.contains_key(value) => {
+                self.load_state(*value, names, ty)
+            }
             Op::Param(_) | Op::Slice { .. } | Op::Rename { .. } => {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
@@ -590,6 +605,26 @@ impl Lower<'_> {
         self.push(ty, Inst::Load(access))
     }
 
+    /// A carried value along other names: its array at their positions.
+    fn load_state(&mut self, carry: NodeId, names: &[(DimId, DimId)], ty: Type) -> Value {
+        let own = self.own_scratch_axes(carry);
+        let now = |group: &Group| {
+            let dim = self.regions.groups[*group][0];
+            let dim = names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+            self.regions.group_of(dim).expect("the dimension is looped over")
+        };
+        let axes = own
+            .iter()
+            .map(|axis| match axis {
+                Axis::Groups(groups) => Axis::Groups(groups.iter().map(now).collect()),
+                Axis::Unrolled(dim) => Axis::Unrolled(*dim),
+            })
+            .collect();
+        let buffer = self.buffer(&Source::Scratch(carry), own);
+        let access = self.access(buffer, axes, &[], ty.lanes);
+        self.push(ty, Inst::Load(access))
+    }
+
     fn store_keeps(&mut self, region: &Region) {
         self.store_keeps_of(region, |_| true);
     }
@@ -628,12 +663,7 @@ impl Lower<'_> {
             }
             Place::Scratch | Place::State(_) => {
                 let node = if let Place::State(carry) = place { carry } else { node };
-                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
-                groups.retain(|group| !self.regions.parallel.contains(group));
-                let laned = self
-                    .lane_group()
-                    .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
-                let axes = self.scratch_axes(&groups, laned);
+                let axes = self.own_scratch_axes(node);
                 let buffer = self.buffer(&Source::Scratch(node), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
@@ -646,6 +676,20 @@ impl Lower<'_> {
                 self.access(buffer, axes, at, lanes)
             }
         }
+    }
+
+    /// The axes of a value's scratch array.
+    fn own_scratch_axes(&self, node: NodeId) -> Vec<Axis> {
+        let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+        groups.retain(|group| !self.regions.parallel.contains(group));
+        let laned = self
+            .lane_group()
+            .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
+        if self.across.contains(&node) {
+            let lanes = laned.then(|| Axis::Groups(Vec::new()));
+            return groups.into_iter().map(|group| Axis::Groups(vec![group])).chain(lanes).collect();
+        }
+        self.scratch_axes(&groups, laned)
     }
 
     /// The axes of a parameter with these dimensions, seen from here: a line that is walked as one is one axis.

@@ -33,7 +33,8 @@
 //! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
 //!
 //! **Renaming.** [`Op::Rename`] reads a parameter along other dimensions of the same sizes: `x` over `[i, d]` as `x` over `[j, d]`, for
-//! what compares every row with every other. It stands only directly on a `Param`.
+//! what compares every row with every other. It stands only directly on a `Param`, or on a `Carry` inside of its loop
+//! that is used in no other way (its array need not be one line for whom walks it along several dimensions at once).
 //!
 //! **Loops.** Each of [`Graph::repeats`] is run for its number of steps, one after another. [`Op::Carry`] is a part of its
 //! state at the beginning of a step: the operand in the first one, in every other what the step before gave. [`Op::Step`]
@@ -53,7 +54,7 @@
 //!    the graph; `bool` is not reduced.
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
-//!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
+//!    least one dimension. `Rename` stands on a parameter or a carried value, and gives different dimensions of it different new ones, which
 //!    it has not, or which change places.
 //! 6. Results have the dimensions and dtype of their declaration, and are in no loop.
 //! 7. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
@@ -181,11 +182,11 @@ pub enum Op {
     },
     /// The operand, the same all along the node's further dimensions.
     Broadcast(NodeId),
-    /// A parameter along other dimensions: its element where each dimension `from` is at the position of `to`.
+    /// A parameter or a carried value along other dimensions: its element where each dimension `from` is at the position of `to`.
     Rename {
-        /// The parameter.
+        /// The parameter, or the carried value.
         value: NodeId,
-        /// Pairs of a dimension of the parameter and the one that takes its place, in canonical order. All pairs act at
+        /// Pairs of a dimension of it and the one that takes its place, in canonical order. All pairs act at
         /// once.
         names: Vec<(DimId, DimId)>,
     },

@@ -292,7 +292,9 @@ impl Check<'_> {
     /// Rule 5 for `Rename`.
     fn renaming_is_sound(&mut self, value: NodeId, names: &[(DimId, DimId)]) {
         let operand = &self.graph.nodes[value];
-        self.require(matches!(operand.op, Op::Param(_)), || format!("{value} is no parameter"));
+        self.require(matches!(operand.op, Op::Param(_) | Op::Carry { .. }), || {
+            format!("{value} is no parameter and not carried")
+        });
         let from: DimSet = names.iter().map(|(from, _)| *from).collect();
         let has = from.is_subset(operand.dims) && from.len() == names.len() && !names.is_empty();
         self.require(has, || format!("{value} does not have the dimensions, or one stands here twice"));

@@ -179,7 +179,13 @@ fn parallel_dims(graph: &Graph, unrolled: DimSet, nesting: &Nesting) -> (DimSet,
         graph.results.iter().map(|(decl, _)| decl.dims().difference(unrolled)).collect();
     let common = results.iter().copied().reduce(DimSet::intersection).unwrap_or_default();
     let reduced = reduces(graph).fold(DimSet::EMPTY, |all, (_, _, dims)| all.union(dims));
-    let mut parallel = common.difference(reduced);
+    // Each place has a state of its own, so another place can't read it.
+    let read_across = graph.nodes.values().filter_map(|node| match &node.op {
+        Op::Rename { value, names } if matches!(graph.nodes[*value].op, Op::Carry { .. }) => Some(names),
+        _ => None,
+    });
+    let across: DimSet = read_across.flatten().flat_map(|&(from, to)| [from, to]).collect();
+    let mut parallel = common.difference(reduced).difference(across);
     loop {
         let before = parallel;
         let looped = repeat::from_parallel_loops(graph, nesting, parallel);
@@ -574,6 +580,8 @@ impl Fuser<'_> {
                         return false;
                     }
                 }
+                // A carried value along other names: its array may be another line.
+                None if matches!(self.graph.nodes[node].op, Op::Rename { .. }) => return false,
                 None => todo.extend(self.graph.nodes[node].op.args()),
             }
         }

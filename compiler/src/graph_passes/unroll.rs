@@ -239,6 +239,9 @@ impl Unroll<'_> {
             Op::Reduce { reduction, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
                 self.chain(reduction, args, dims, node, place)
             }
+            Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
+                self.renamed_state(value, names, node, place)
+            }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
             }
@@ -280,6 +283,27 @@ impl Unroll<'_> {
             value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, span);
         }
         value
+    }
+
+    /// A carried value at the place of the dimensions that go, renamed along what stays.
+    fn renamed_state(
+        &mut self,
+        value: NodeId,
+        names: &[(DimId, DimId)],
+        node: &Node,
+        place: &Place,
+    ) -> NodeId {
+        let mut own = *place;
+        for (from, to) in names {
+            own[from.as_u32() as usize] = place[to.as_u32() as usize];
+        }
+        let value = self.at(value, &own);
+        let names: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !self.dims.contains(*from)).collect();
+        if names.is_empty() {
+            return value;
+        }
+        self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

@@ -187,6 +187,9 @@ impl<'a> Lowerer<'_, 'a> {
         let mut inner = false;
         let either = DimSet::one(from).with(to);
         let mut known = rustc_hash::FxHashSet::default();
+        let nesting = Nesting::of(&self.graph);
+        // The state of a loop that is under way is read along the other dimension.
+        let under_way = |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
         while let Some(next) = todo.pop() {
             let dims = self.graph.nodes[next].dims;
             if dims.intersection(either).is_empty() || !known.insert(next) {
@@ -194,14 +197,15 @@ impl<'a> Lowerer<'_, 'a> {
             }
             inner |= dims.contains(to);
             seen.push(next);
-            todo.extend(self.graph.nodes[next].op.args());
+            let op = &self.graph.nodes[next].op;
+            todo.extend(op.args().iter().filter(|_| !under_way(op)));
         }
         let mut names = vec![(from, to)];
         if inner {
             let Some(third) = self.third_dim(from, to, span) else { return Value::Poison };
             names.push((to, third));
         }
-        let Some(copies) = self.copied_loops(&mut seen, span) else { return Value::Poison };
+        let copies = self.copied_loops(&nesting, &mut seen);
         seen.sort_unstable();
         let mut renamed: FxHashMap<NodeId, NodeId> = FxHashMap::default();
         for old in seen {
@@ -213,14 +217,13 @@ impl<'a> Lowerer<'_, 'a> {
         Value::Node(renamed[&node])
     }
 
-    /// The loops that are run once more for the values in `seen`, all of whose nodes are copied. A loop that is under way can't be.
+    /// The loops that are run once more for the values in `seen`, all of whose nodes are copied.
     fn copied_loops(
         &mut self,
+        nesting: &Nesting,
         seen: &mut Vec<NodeId>,
-        span: Span,
-    ) -> Option<FxHashMap<RepeatId, RepeatId>> {
+    ) -> FxHashMap<RepeatId, RepeatId> {
         let mut copies = FxHashMap::default();
-        let nesting = Nesting::of(&self.graph);
         let mut at = 0;
         while let Some(&node) = seen.get(at) {
             at += 1;
@@ -229,11 +232,7 @@ impl<'a> Lowerer<'_, 'a> {
             else {
                 continue;
             };
-            let Some(inside) = nesting.repeats.get(&repeat) else {
-                let what = "reading the state of a loop along another dimension";
-                self.report(super::items::not_yet(what, span));
-                return None;
-            };
+            let Some(inside) = nesting.repeats.get(&repeat) else { continue };
             if !copies.contains_key(&repeat) {
                 copies.insert(repeat, self.graph.repeats.push(self.graph.repeats[repeat]));
                 for &node in inside.nodes.iter().chain(&inside.finals) {
@@ -243,7 +242,7 @@ impl<'a> Lowerer<'_, 'a> {
                 }
             }
         }
-        Some(copies)
+        copies
     }
 
     /// A dimension of the size of `to` that stands to `to` as `to` stands to `from`.
@@ -274,8 +273,20 @@ impl<'a> Lowerer<'_, 'a> {
         let node = self.graph.nodes[old].clone();
         let dims = new_dims(node.dims);
         let mut op = node.op;
-        if let Op::Param(_) | Op::Rename { .. } = op {
-            return self.read_along(old, &new_dim, span);
+        match &mut op {
+            // Of a loop that is run once more.
+            Op::Rename { value, names } if renamed.contains_key(value) => {
+                for (from, to) in names.iter_mut() {
+                    (*from, *to) = (new_dim(*from), new_dim(*to));
+                }
+                names.sort_unstable();
+            }
+            Op::Param(_) | Op::Rename { .. } => return self.read_along(old, &new_dim, span),
+            Op::Carry { repeat, .. } if !copies.contains_key(repeat) => {
+                let twin = self.twins.get(&old).copied().unwrap_or(old);
+                return self.read_along(twin, &new_dim, span);
+            }
+            _ => {}
         }
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),

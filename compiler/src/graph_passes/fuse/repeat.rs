@@ -6,7 +6,7 @@
 //! the end of each step.
 //!
 //! That region reads each array at the place where it writes it, and nothing else of it, so one array will do. Where there are
-//! arrays over different dimensions, all new values are put in scratch before the first array is written.
+//! arrays over different dimensions, or one is read along other names, all new values are put in scratch before the first array is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,7 +129,11 @@ impl Fuser<'_> {
         self.needed(&nexts, &mut steps);
         let shapes: BTreeSet<DimSet> =
             arrays.iter().map(|state| self.graph.nodes[state.carry].dims).collect();
-        if shapes.len() > 1 {
+        let across = nodes.iter().any(|&node| {
+            let reads = |value: NodeId| arrays.iter().any(|state| state.carry == value);
+            matches!(self.graph.nodes[node].op, Op::Rename { value, .. } if reads(value))
+        });
+        if shapes.len() > 1 || across {
             let apart: BTreeSet<NodeId> = arrays
                 .iter()
                 .map(|state| state.next)
