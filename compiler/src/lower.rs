@@ -4,6 +4,8 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod scan;
+
 use rustc_hash::FxHashMap;
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
@@ -289,6 +291,7 @@ impl Lower<'_> {
                 lower.compute(&region.nodes);
                 lower.store_keeps(region);
             }),
+            RegionKind::Scan { form, along, node } => self.scan_region(region, *form, *along, *node),
             RegionKind::Reduce { form, outer, inner, reduces } => {
                 let lanes = *form == Form::Column && !outside;
                 // Without kept groups its results are values of the place.
@@ -467,7 +470,7 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => {
+            Op::Reduce { .. } | Op::Scan { .. } | Op::KthLargest { .. } | Op::Stack { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -633,7 +636,7 @@ impl Lower<'_> {
         let pair = [before[before.len() - 1], after[0]];
         self.regions.all().any(|region| match &region.kind {
             RegionKind::Reduce { form: Form::Row, inner, .. } => inner.windows(2).any(|line| line == pair),
-            RegionKind::Reduce { .. } | RegionKind::Map => false,
+            RegionKind::Reduce { .. } | RegionKind::Scan { .. } | RegionKind::Map => false,
         })
     }
 

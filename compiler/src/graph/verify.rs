@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::print::{DimNames, print_with_notes};
 use super::{Constant, Graph, Node, NodeId, Op, renamed};
-use crate::ops::{Prim, Reduction, Typing};
+use crate::ops::{Prim, Reduction, Scan, Typing};
 use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// One breach of a rule.
@@ -46,6 +46,7 @@ pub fn verify(graph: &Graph) -> Result<(), Report> {
             check.dtypes_follow(node);
             check.reductions_are_sound(node);
             check.fixed_dims_are_sound(node);
+            check.scans_are_sound(node);
         }
     }
     check.node = None;
@@ -134,7 +135,11 @@ impl Check<'_> {
     /// Part of rule 2: no dimension is outside the graph's list.
     fn dims_exist(&mut self, node: &Node) -> bool {
         let named = match &node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => Some(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
             Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => None,
@@ -192,7 +197,11 @@ impl Check<'_> {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
-            Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => {
+            Op::Slice { value, .. }
+            | Op::Broadcast(value)
+            | Op::Rename { value, .. }
+            | Op::Scan { value, .. }
+            | Op::KthLargest { args: [value, _], .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
             }
         }
@@ -253,6 +262,8 @@ impl Check<'_> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Broadcast(_) => return,
             Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
         };
@@ -289,6 +300,30 @@ impl Check<'_> {
     }
 
     /// Rule 6.
+    fn scans_are_sound(&mut self, node: &Node) {
+        let (value, dim) = match &node.op {
+            Op::Scan { scan, value, dim } => {
+                let known = Scan::NAMES.iter().any(|(_, reduction)| *reduction == scan.reduction);
+                self.require(known, || format!("there is no scan by `{}`", scan.reduction));
+                (*value, *dim)
+            }
+            Op::KthLargest { args: [value, k], dim } => {
+                let k = &self.graph.nodes[*k];
+                let one = k.dtype == DType::I32 && k.dims.is_empty();
+                self.require(one, || "its `k` is not one i32".to_owned());
+                (*value, *dim)
+            }
+            _ => return,
+        };
+        let has = self.graph.nodes[value].dims.contains(dim);
+        self.require(has, || format!("{value} does not have the dimension"));
+        self.require(node.dtype != DType::Bool, || "bool is not scanned".to_owned());
+        let small = self.graph.dims[dim].fixed().is_some_and(|size| (1..=64).contains(&size));
+        let sorted = matches!(node.op, Op::Scan { .. }) || !small;
+        self.require(sorted, || "a small fixed-size dimension is sorted, position by position".to_owned());
+    }
+
+    /// Rule 7.
     fn results_match(&mut self) {
         for (decl, value) in &self.graph.results {
             let Some(node) = self.graph.nodes.get(*value) else {

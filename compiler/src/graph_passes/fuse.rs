@@ -18,6 +18,7 @@
 //!    is stored by a map region of its own.
 
 mod pack;
+mod scan;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -141,6 +142,8 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
             | Op::Broadcast(_) => return None,
         }
@@ -156,11 +159,9 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     dims.collect()
 }
 
+/// Reductions, scans and k-th largest: all that needs a loop of its own.
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
-    graph.nodes.iter().filter_map(|(id, node)| match &node.op {
-        Op::Reduce { args, dims, .. } => Some((id, args.as_slice(), *dims)),
-        _ => None,
-    })
+    graph.nodes.iter().filter_map(|(id, node)| node.op.gathers().map(|(args, dims)| (id, args, dims)))
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
@@ -216,7 +217,7 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                 both(node.dims)
                     && match node.op {
                         Op::Reduce { dims, .. } => both(dims),
-                        Op::Index(dim) => dim != a && dim != b,
+                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => dim != a && dim != b,
                         _ => true,
                     }
             })
@@ -254,6 +255,8 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Broadcast(_)
         | Op::Rename { .. }
         | Op::Reduce { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -317,7 +320,7 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. })));
+            levels.insert(id, below + u32::from(node.op.gathers().is_some()));
         }
         levels
     }
@@ -383,7 +386,12 @@ impl Fuser<'_> {
 
     fn reduce_level(&mut self, reduces: impl Iterator<Item = NodeId>, steps: &mut Vec<Step>) {
         let mut nests: Vec<(Nest, Vec<NodeId>)> = Vec::new();
+        let mut scans = Vec::new();
         for reduce in reduces {
+            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. }) {
+                scans.push(reduce);
+                continue;
+            }
             let nest = self.nest(reduce);
             match nests.iter_mut().find(|(known, _)| *known == nest) {
                 Some((_, members)) => members.push(reduce),
@@ -392,6 +400,9 @@ impl Fuser<'_> {
         }
         for (nest, members) in nests {
             self.reduce_region(&nest, members, steps);
+        }
+        for scan in scans {
+            self.scan_region(scan, steps);
         }
     }
 
@@ -632,8 +643,10 @@ impl Fuser<'_> {
 
     fn region_dims(&self, region: &Region) -> DimSet {
         let mut groups = region.kept.clone();
-        if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
-            groups.extend(outer.iter().chain(inner));
+        match &region.kind {
+            RegionKind::Reduce { outer, inner, .. } => groups.extend(outer.iter().chain(inner)),
+            RegionKind::Scan { along, .. } => groups.push(*along),
+            RegionKind::Map => {}
         }
         groups
             .iter()
@@ -648,6 +661,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => region.keeps.iter().map(|&(node, _)| node).collect(),
         };
         let used = |node: &NodeId| {
@@ -735,6 +749,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => Vec::new(),
         };
         let mut todo: Vec<NodeId> =
@@ -763,7 +778,7 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
+                    Place::Scratch if self.graph.nodes[*node].op.gathers().is_none() => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) | Place::Packed(_) => {}
@@ -852,6 +867,7 @@ fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
         Step::Region(region) => {
             let reduced = match &region.kind {
                 RegionKind::Reduce { reduces, .. } => reduces.iter().any(uses),
+                RegionKind::Scan { node, .. } => uses(node),
                 RegionKind::Map => false,
             };
             reduced || region.nodes.iter().any(uses) || region.keeps.iter().any(|&(node, _)| is(node))

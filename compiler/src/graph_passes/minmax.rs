@@ -145,6 +145,8 @@ fn taint(
         | Op::Const(_)
         | Op::Index(_)
         | Op::Size(_)
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Rename { .. } => false,
@@ -158,6 +160,10 @@ fn taint(
 
 /// Along which dimensions a node may change, from its operands.
 fn change(node: &Node, changes: &SecondaryMap<NodeId, Option<DimSet>>) -> Option<DimSet> {
+    // A scan may change at a place for what is at another place along its dimension.
+    if let Op::Scan { value, dim, .. } = node.op {
+        return changes[value].map(|dims| dims.without(dim));
+    }
     let together = node.op.args().iter().filter_map(|&arg| changes[arg]).reduce(DimSet::intersection)?;
     Some(together.intersection(node.dims))
 }

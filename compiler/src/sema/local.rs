@@ -244,7 +244,10 @@ impl<'a> Lowerer<'_, 'a> {
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),
             Op::Reduce { dims, .. } => *dims = new_dims(*dims),
-            Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new_dim(*dim),
+            Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new_dim(*dim),
             Op::Param(_)
             | Op::Rename { .. }
             | Op::Const(_)
@@ -313,7 +316,11 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
     for node in graph.nodes.values_mut() {
         node.dims = all(node.dims);
         match &mut node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => *dims = all(*dims),
             Op::Rename { names, .. } => {
                 for (from, to) in names.iter_mut() {

@@ -103,7 +103,7 @@ impl Fuser<'_> {
         while let Some(node) = todo.pop() {
             let ends = leaf(self.graph, node).is_some()
                 || self.memory.contains_key(&node)
-                || matches!(self.graph.nodes[node].op, Op::Reduce { .. });
+                || self.graph.nodes[node].op.gathers().is_some();
             if seen.insert(node) && !ends {
                 todo.extend(self.graph.nodes[node].op.args());
             }
