@@ -674,20 +674,27 @@ impl Run<'_> {
     fn scan(&self, scan: Scan, value: NodeId, dim: DimId, id: NodeId) -> Vec<Range> {
         let dtype = self.graph.nodes[id].dtype;
         let mut out = self.of(value).to_vec();
-        let group = (Scan::GROUP as usize * 4 / dtype.bytes().max(4)) as f64;
-        let form = self.graph.form(&[value], DimSet::one(dim));
+        let (group, depth) = match self.graph.form(&[value], DimSet::one(dim)) {
+            Form::Row => (Scan::GROUP as usize * 4 / dtype.bytes().max(4), 4.0),
+            Form::Column => (1, 0.0),
+        };
+        let first = point(Constant::new(dtype, scan.reduction.identity()).value());
         for mut line in self.lines(value, dim) {
             if scan.reverse {
                 line.reverse();
             }
-            let mut total = Total::new(scan.reduction, dtype);
-            for (number, at) in line.into_iter().enumerate() {
-                let number = number as f64;
-                // The shifts inside a group, then one carry after another.
-                let depth = if form == Form::Row { 5.0 + (number / group).floor() } else { number + 1.0 };
-                let before = total.clone().finish(depth);
-                total.add(self.of(value)[at]);
-                out[at] = if scan.exclusive { before } else { total.clone().finish(depth) };
+            let (mut state, mut carry) = (first, first);
+            for places in line.chunks(group) {
+                // The shifts inside a group, then the carry.
+                let mut total = Total::new(scan.reduction, dtype);
+                for &at in places {
+                    total.add(self.of(value)[at]);
+                    let inside = total.clone().finish(depth);
+                    let next = prim(scan.reduction.combine(), &[carry, inside], false, dtype);
+                    out[at] = if scan.exclusive { state } else { next };
+                    state = next;
+                }
+                carry = state;
             }
         }
         out
