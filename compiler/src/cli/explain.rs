@@ -514,6 +514,7 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
 fn uses(graph: &Graph, region: &Region) -> Vec<NodeId> {
     let reduces = match &region.kind {
         RegionKind::Reduce { reduces, .. } => reduces.as_slice(),
+        RegionKind::Scan { node, .. } => std::slice::from_ref(node),
         RegionKind::Map => &[],
     };
     let nodes = region.nodes.iter().chain(reduces);

@@ -173,6 +173,14 @@ impl fmt::Display for NodeText<'_> {
             Op::Reduce { reduction, args, dims } => {
                 write!(f, "{reduction} {} over {}", list(args, " * "), names.list(dims.iter()))?
             }
+            Op::Scan { scan, value, dim } => {
+                let flag = |set: bool, word| if set { word } else { "" };
+                let (reverse, exclusive) = (flag(scan.reverse, " reverse"), flag(scan.exclusive, " exclusive"));
+                write!(f, "{} {value} along {}{reverse}{exclusive}", scan.name(), names.get(*dim))?
+            }
+            Op::KthLargest { args, dim } => {
+                write!(f, "kth_largest {} along {}", list(args, ", "), names.get(*dim))?
+            }
             Op::Slice { value, dim, at } => write!(f, "slice {value} {}={at}", names.get(*dim))?,
             Op::Stack { dim, values } => write!(f, "stack {}({})", names.get(*dim), list(values, ", "))?,
             Op::Broadcast(value) => write!(f, "broadcast {value}")?,

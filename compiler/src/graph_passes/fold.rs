@@ -50,6 +50,8 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Const(_)
         | Op::Index(_)
         | Op::Reduce { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)

@@ -19,6 +19,7 @@
 
 mod pack;
 mod repeat;
+mod scan;
 
 use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -148,6 +149,8 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
@@ -166,11 +169,9 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     dims.collect()
 }
 
+/// Reductions, scans and k-th largest: all that needs a loop of its own.
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
-    graph.nodes.iter().filter_map(|(id, node)| match &node.op {
-        Op::Reduce { args, dims, .. } => Some((id, args.as_slice(), *dims)),
-        _ => None,
-    })
+    graph.nodes.iter().filter_map(|(id, node)| node.op.gathers().map(|(args, dims)| (id, args, dims)))
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
@@ -233,7 +234,7 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                 both(node.dims)
                     && match node.op {
                         Op::Reduce { dims, .. } => both(dims),
-                        Op::Index(dim) => dim != a && dim != b,
+                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => dim != a && dim != b,
                         _ => true,
                     }
             })
@@ -274,6 +275,8 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Carry { .. }
         | Op::Step(_)
         | Op::Final { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -348,7 +351,8 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. } | Op::Final { .. })));
+            let deeper = node.op.gathers().is_some() || matches!(node.op, Op::Final { .. });
+            levels.insert(id, below + u32::from(deeper));
         }
         levels
     }
@@ -441,7 +445,12 @@ impl Fuser<'_> {
 
     fn reduce_level(&mut self, reduces: impl Iterator<Item = NodeId>, steps: &mut Vec<Step>) {
         let mut nests: Vec<(Nest, Vec<NodeId>)> = Vec::new();
+        let mut scans = Vec::new();
         for reduce in reduces {
+            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. }) {
+                scans.push(reduce);
+                continue;
+            }
             let nest = self.nest(reduce);
             match nests.iter_mut().find(|(known, _)| *known == nest) {
                 Some((_, members)) => members.push(reduce),
@@ -450,6 +459,9 @@ impl Fuser<'_> {
         }
         for (nest, members) in nests {
             self.reduce_region(&nest, members, steps);
+        }
+        for scan in scans {
+            self.scan_region(scan, steps);
         }
     }
 
@@ -694,8 +706,10 @@ impl Fuser<'_> {
 
     fn region_dims(&self, region: &Region) -> DimSet {
         let mut groups = region.kept.clone();
-        if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
-            groups.extend(outer.iter().chain(inner));
+        match &region.kind {
+            RegionKind::Reduce { outer, inner, .. } => groups.extend(outer.iter().chain(inner)),
+            RegionKind::Scan { along, .. } => groups.push(*along),
+            RegionKind::Map => {}
         }
         groups
             .iter()
@@ -710,6 +724,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => region.keeps.iter().map(|&(node, _)| node).collect(),
         };
         let used = |node: &NodeId| {
@@ -798,6 +813,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => Vec::new(),
         };
         let mut todo: Vec<NodeId> =
@@ -826,7 +842,7 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
+                    Place::Scratch if self.graph.nodes[*node].op.gathers().is_none() => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) | Place::Packed(_) | Place::State(_) => {}
@@ -921,6 +937,7 @@ fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
         Step::Region(region) => {
             let reduced = match &region.kind {
                 RegionKind::Reduce { reduces, .. } => reduces.iter().any(uses),
+                RegionKind::Scan { node, .. } => uses(node),
                 RegionKind::Map => false,
             };
             reduced || region.nodes.iter().any(uses) || region.keeps.iter().any(|&(node, _)| is(node))

@@ -1,8 +1,8 @@
-//! Unrolling: after it, no node is over a dimension that some node reduces, slices or stacks, if its size is
+//! Unrolling: after it, no node is over a dimension that some node reduces, scans, slices or stacks, if its size is
 //! known and small.
 //!
-//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Slice` or
-//! `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
+//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Scan`, `Slice`
+//! or `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
 //! If the graph would grow beyond [`MAX_NODES`] nodes, the largest of the dimensions that are only reduced are left
 //! as they are, then all.
 //!
@@ -12,6 +12,7 @@
 //! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
+//! - A `Scan` along one of them becomes the same chain up to its position (cse makes one of all positions' chains).
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A part of a loop's state becomes one part for each place.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
@@ -24,7 +25,7 @@ use rustc_hash::FxHashMap;
 
 use super::rewrite::spread;
 use crate::graph::{Constant, Graph, Node, NodeId, Op, RepeatId};
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
 /// A dimension of more positions is looped over.
@@ -60,6 +61,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     for node in graph.nodes.values() {
         match node.op {
             Op::Reduce { dims, .. } => reduced = reduced.union(dims),
+            Op::Scan { dim, .. } => reduced = reduced.with(dim),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
             Op::Rename { ref names, .. } => pairs.extend(names),
             Op::Param(_)
@@ -68,6 +70,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Size(_)
             | Op::Prim(..)
             | Op::Convert(_)
+            | Op::KthLargest { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
             | Op::Step(_)
@@ -242,6 +245,9 @@ impl Unroll<'_> {
             Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
                 self.renamed_state(value, names, node, place)
             }
+            Op::Scan { scan, value, dim } if self.dims.contains(dim) => {
+                self.running(scan, value, dim, node, place)
+            }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
             }
@@ -304,6 +310,40 @@ impl Unroll<'_> {
             return value;
         }
         self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
+    }
+
+    /// A scan at a position of a dimension that goes: the elements up to there, one after another.
+    fn running(&mut self, scan: Scan, value: NodeId, dim: DimId, node: &Node, place: &Place) -> NodeId {
+        let here = place[dim.as_u32() as usize];
+        let rest = node.dims.difference(self.dims);
+        let start = |unroll: &mut Self| {
+            let start = Constant::new(node.dtype, scan.reduction.identity());
+            let start = unroll.graph.add(Op::Const(start), node.dtype, node.span);
+            spread(unroll.graph, start, rest, node.span)
+        };
+        let first = if scan.reverse { self.size(dim) - 1 } else { 0 };
+        let mut state = if scan.exclusive { Some(start(self)) } else { None };
+        let mut at = first;
+        loop {
+            if scan.exclusive && at == here {
+                break;
+            }
+            let mut there = *place;
+            there[dim.as_u32() as usize] = at;
+            let element = self.at(value, &there);
+            state = Some(match state {
+                Some(state) => {
+                    let op = Op::Prim(scan.reduction.combine(), vec![state, element]);
+                    self.graph.add(op, node.dtype, node.span)
+                }
+                None => element,
+            });
+            if at == here {
+                break;
+            }
+            at = if scan.reverse { at - 1 } else { at + 1 };
+        }
+        state.expect("a scan has a position")
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

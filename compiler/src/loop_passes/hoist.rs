@@ -59,6 +59,7 @@ fn invariant(func: &Func, stmt: &Stmt, inside: &FxHashSet<Value>) -> bool {
         | Inst::Bitcast(_)
         | Inst::Splat(_)
         | Inst::Iota(_)
+        | Inst::Shift(..)
         | Inst::Fold(..) => true,
     };
     let mut outside = true;

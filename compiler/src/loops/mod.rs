@@ -10,7 +10,7 @@
 //! **Values** are in static single assignment form: each is defined once, by a statement, a loop variable or a carried
 //! variable, before its uses, in the same block or one around it. A value has a [`Type`]: a scalar type and a
 //! number of lanes. Lane `l` of a result depends on lane `l` of the operands, except in [`Inst::Splat`],
-//! [`Inst::Iota`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
+//! [`Inst::Iota`], [`Inst::Shift`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
 //!
 //! **Arithmetic** is IEEE 754, to nearest even, with subnormals; a NaN's sign and payload are not defined. Integers
 //! wrap. No function is approximate: [`crate::ops::Class::Expanded`] functions are replaced by the pass
@@ -298,6 +298,9 @@ pub enum Inst {
     Iota(Value),
     /// What memory holds. Lanes that don't take part give 0.
     Load(Access),
+    /// The lanes of two operands of the result's type, one after the other's, seen through a window: lane `l` is lane `l - by` of the
+    /// second operand, or, below that, lane `l + lanes - by` of the first. `0 < by < lanes`.
+    Shift(Value, Value, u32),
     /// The lanes of the operand combined in the tree's order: one lane. (`lanes` of the operand: a power of two.)
     Fold(Reduction, Value),
 }

@@ -405,6 +405,12 @@ fn inst_types(func: &Func, consts: &[Option<u64>], ty: Type, inst: &Inst) -> Res
             );
         }
         Inst::Load(access) => access_types(func, access, ty)?,
+        Inst::Shift(before, value, by) => {
+            has_type(func, *before, ty, "what is shifted in")?;
+            has_type(func, *value, ty, "what is shifted")?;
+            ensure!(0 < *by && *by < ty.lanes, "a shift of {ty} by {by} lanes");
+            ensure!(ty.elem != Elem::Bool, "conditions are not shifted");
+        }
         Inst::Fold(reduction, arg) => {
             let from = func.values[*arg];
             ensure!(ty == from.with_lanes(1), "the fold of {from} is {}, not {ty}", from.with_lanes(1));

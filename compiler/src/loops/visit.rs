@@ -37,6 +37,10 @@ macro_rules! visitors {
                     | Inst::Splat(arg)
                     | Inst::Iota(arg)
                     | Inst::Fold(_, arg) => visit(arg),
+                    Inst::Shift(before, value, _) => {
+                        visit(before);
+                        visit(value);
+                    }
                     Inst::Load(access) => access.$operands(visit),
                 }
             }

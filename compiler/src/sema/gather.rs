@@ -147,6 +147,8 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Size(_)
                 | Op::Convert(_)
                 | Op::Reduce { .. }
+                | Op::Scan { .. }
+                | Op::KthLargest { .. }
                 | Op::Slice { .. }
                 | Op::Stack { .. }
                 | Op::Broadcast(_)

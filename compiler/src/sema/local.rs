@@ -291,7 +291,10 @@ impl<'a> Lowerer<'_, 'a> {
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),
             Op::Reduce { dims, .. } => *dims = new_dims(*dims),
-            Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new_dim(*dim),
+            Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new_dim(*dim),
             Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. } => {
                 *repeat = copies.get(repeat).copied().unwrap_or(*repeat);
             }
@@ -363,7 +366,11 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
     for node in graph.nodes.values_mut() {
         node.dims = all(node.dims);
         match &mut node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => *dims = all(*dims),
             Op::Rename { names, .. } => {
                 for (from, to) in names.iter_mut() {

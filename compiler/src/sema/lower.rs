@@ -526,7 +526,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         for node in self.graph.nodes.values() {
             match &node.op {
                 Op::Reduce { dims, .. } => unrolled = unrolled.union(*dims),
-                Op::Slice { dim, .. } | Op::Stack { dim, .. } => unrolled = unrolled.with(*dim),
+                Op::Slice { dim, .. } | Op::Stack { dim, .. } | Op::Scan { dim, .. } => {
+                    unrolled = unrolled.with(*dim);
+                }
                 // Either dimension of a pair is unrolled with the other.
                 Op::Rename { names, .. } => {
                     unrolled = names.iter().fold(unrolled, |dims, (from, to)| dims.with(*from).with(*to));
@@ -538,6 +540,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 | Op::Prim(..)
                 | Op::Convert(_)
                 | Op::Broadcast(_)
+                | Op::KthLargest { .. }
                 | Op::Carry { .. }
                 | Op::Step(_)
                 | Op::Final { .. } => {}

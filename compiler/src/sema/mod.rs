@@ -36,6 +36,7 @@ mod items;
 mod local;
 mod lower;
 mod number;
+mod order;
 pub mod prelude;
 mod looped;
 mod repeat;
