@@ -15,6 +15,7 @@ mod inputs;
 mod language;
 mod library;
 mod loops;
+mod order;
 mod passes;
 mod random;
 mod reference;
