@@ -16,6 +16,7 @@ mod inputs;
 mod language;
 mod library;
 mod loops;
+mod order;
 mod passes;
 mod programs;
 mod random;

@@ -439,7 +439,10 @@ impl Run<'_> {
                 b.is_nan().cmp(&a.is_nan()).then_with(numbers)
             });
             let place = usize::try_from(k.min(count as i64) - 1).unwrap_or(0);
-            out.push(line.get(place).map_or(Wide::from(over_nothing), |&x| if x.is_zero() { Wide::ZERO } else { x }));
+            out.push(
+                line.get(place)
+                    .map_or(Wide::from(over_nothing), |&x| if x.is_zero() { Wide::ZERO } else { x }),
+            );
         });
         out
     }

@@ -175,7 +175,8 @@ impl fmt::Display for NodeText<'_> {
             }
             Op::Scan { scan, value, dim } => {
                 let flag = |set: bool, word| if set { word } else { "" };
-                let (reverse, exclusive) = (flag(scan.reverse, " reverse"), flag(scan.exclusive, " exclusive"));
+                let (reverse, exclusive) =
+                    (flag(scan.reverse, " reverse"), flag(scan.exclusive, " exclusive"));
                 write!(f, "{} {value} along {}{reverse}{exclusive}", scan.name(), names.get(*dim))?
             }
             Op::KthLargest { args, dim } => {

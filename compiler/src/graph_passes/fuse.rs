@@ -234,7 +234,9 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                 both(node.dims)
                     && match node.op {
                         Op::Reduce { dims, .. } => both(dims),
-                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => dim != a && dim != b,
+                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
+                            dim != a && dim != b
+                        }
                         _ => true,
                     }
             })

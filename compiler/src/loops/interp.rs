@@ -316,7 +316,8 @@ impl<'a> Machine<'a> {
             Inst::Load(access) => self.load(value, access),
             Inst::Shift(before, value_of, by) => {
                 let (first, second, to) = (self.slot(*before), self.slot(*value_of), self.slot(value));
-                let both = [first, second].map(|slot| self.regs[slot.at..slot.at + slot.lanes].to_vec()).concat();
+                let both =
+                    [first, second].map(|slot| self.regs[slot.at..slot.at + slot.lanes].to_vec()).concat();
                 let start = to.lanes - *by as usize;
                 self.regs[to.at..to.at + to.lanes].copy_from_slice(&both[start..start + to.lanes]);
             }

@@ -43,10 +43,7 @@ impl Lower<'_> {
         let ty = Type::scalar(elem(dtype));
         let lanes = Scan::GROUP * 4 / ty.elem.bytes().max(4);
         let (vector, group) = (ty.with_lanes(lanes), i64::from(lanes));
-        let room = SizeExpr::Add(
-            Box::new(self.group_size(along)),
-            Box::new(SizeExpr::Const(2 * group)),
-        );
+        let room = SizeExpr::Add(Box::new(self.group_size(along)), Box::new(SizeExpr::Const(2 * group)));
         let row = self.own_array(node, ty.elem, vec![room]);
         let (zero, n) = (self.index(0), self.group_size(along));
         let n = self.size(&n);
@@ -218,7 +215,8 @@ impl Lower<'_> {
         let mut lifts = Vec::new();
         let body = self.nested(|lower| {
             let zero = lower.index(0);
-            let index = if form == Form::Column && ty.lanes > 1 { vec![inner.0, zero] } else { vec![inner.0] };
+            let index =
+                if form == Form::Column && ty.lanes > 1 { vec![inner.0, zero] } else { vec![inner.0] };
             let element = lower.load_at(inside, keys, index);
             let least = lower.widened(least, inside.lanes);
             let counts = lower.prim(inside.with_elem(Elem::Bool), Prim::Ge, &[element, least]);

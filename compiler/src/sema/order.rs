@@ -146,9 +146,9 @@ impl<'a> Lowerer<'_, 'a> {
         let size = self.graph.dims[dim].fixed();
         let fits = match &k.value {
             Value::Poison => return false,
-            Value::Number(_) => number_of(k).and_then(Number::whole).is_some_and(|k| {
-                (1..=size.unwrap_or(i64::from(i32::MAX))).contains(&k)
-            }),
+            Value::Number(_) => number_of(k)
+                .and_then(Number::whole)
+                .is_some_and(|k| (1..=size.unwrap_or(i64::from(i32::MAX))).contains(&k)),
             Value::Node(node) => {
                 let node = &self.graph.nodes[*node];
                 node.dtype == DType::I32 && node.dims.is_empty()
@@ -159,7 +159,9 @@ impl<'a> Lowerer<'_, 'a> {
             let name = &call.callee.name;
             let dim = &self.graph.dims[dim].name;
             let message = match size {
-                Some(size) => format!("the `k` of `{name}` is one integer from 1 to {size}, the size of `{dim}`"),
+                Some(size) => {
+                    format!("the `k` of `{name}` is one integer from 1 to {size}, the size of `{dim}`")
+                }
                 None => format!("the `k` of `{name}` is one integer from 1 to the size of `{dim}`"),
             };
             let what = self.describe(k);
@@ -244,10 +246,12 @@ impl<'a> Lowerer<'_, 'a> {
     fn sort(&mut self, node: NodeId, dim: DimId, place: Span, span: Span) -> Value<'a> {
         let Some(size) = self.sorted_size(dim) else {
             let name = &self.graph.dims[dim].name;
-            let message =
-                format!("`sort` needs a dimension of fixed size, at most {MAX_UNROLLED_SIZE}, and `{name}` is not");
-            let error = Diagnostic::error(codes::NOT_FIXED, place, message)
-                .with_note("for what is largest in a row of any length there are `kth_largest` and `topk_mask`");
+            let message = format!(
+                "`sort` needs a dimension of fixed size, at most {MAX_UNROLLED_SIZE}, and `{name}` is not"
+            );
+            let error = Diagnostic::error(codes::NOT_FIXED, place, message).with_note(
+                "for what is largest in a row of any length there are `kth_largest` and `topk_mask`",
+            );
             self.report(error);
             return Value::Poison;
         };
@@ -305,7 +309,10 @@ mod tests {
             // Zeros and ones decide; all of them for few elements, those with one border and some others for many.
             let patterns: Vec<u64> = match count {
                 0..=12 => (0..1 << count).collect(),
-                _ => (0..3000u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain((0..64).map(|n| !0 << n)).collect(),
+                _ => (0..3000u64)
+                    .map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+                    .chain((0..64).map(|n| !0 << n))
+                    .collect(),
             };
             for pattern in patterns {
                 let mut line: Vec<u64> = (0..count).map(|at| pattern >> at & 1).collect();
