@@ -4,6 +4,8 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod gather;
+
 use rustc_hash::FxHashMap;
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
@@ -467,6 +469,7 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
+            Op::Gather { dims, args } => self.gather(node, dims, args),
             Op::Reduce { .. } | Op::Stack { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }

@@ -35,6 +35,11 @@
 //! **Renaming.** [`Op::Rename`] reads a parameter along other dimensions of the same sizes: `x` over `[i, d]` as `x` over `[j, d]`, for
 //! what compares every row with every other. It stands only directly on a `Param`.
 //!
+//! **Gathering.** [`Op::Gather`] reads a leaf (a parameter, its renaming, slices of them) at computed positions along some of its
+//! dimensions: the element where each such dimension is at the position that its index has at the place, and every other
+//! dimension is at the place. Where a position lies outside of its dimension the element is 0 (`false`), and nothing is read.
+//! What the language gives there is selected above it. A leaf's dimension that an index has, too, is at one place for both.
+//!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
 //! 1. Operands come before their node.
@@ -46,7 +51,8 @@
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
 //!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
-//!    it has not, or which change places.
+//!    it has not, or which change places. `Gather` stands on a leaf, names dimensions of it, each once, and has an `i32` for
+//!    each.
 //! 6. Results have the dimensions and dtype of their declaration.
 //!
 //! # Text form
@@ -67,7 +73,7 @@
 //! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
 //! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
-//! `i`). A `#` begins a comment.
+//! `i`), `gather %0 d=%3, c=%4`. A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -175,6 +181,13 @@ pub enum Op {
         /// once.
         names: Vec<(DimId, DimId)>,
     },
+    /// A leaf at computed positions along some of its dimensions; 0 where one lies outside.
+    Gather {
+        /// The leaf's dimensions that go, in canonical order.
+        dims: Vec<DimId>,
+        /// The leaf, and a position for each of the dimensions.
+        args: Vec<NodeId>,
+    },
 }
 
 impl Op {
@@ -182,7 +195,10 @@ impl Op {
     pub fn args(&self) -> &[NodeId] {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
@@ -194,7 +210,10 @@ impl Op {
     pub fn args_mut(&mut self) -> &mut [NodeId] {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
@@ -302,6 +321,11 @@ impl Graph {
             Op::Slice { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
+            Op::Gather { dims, args } => {
+                let (leaf, indices) = args.split_first().expect("a gather has a leaf");
+                let kept = self.nodes[*leaf].dims.difference(dims.iter().copied().collect());
+                kept.union(self.operand_dims(indices))
+            }
         }
     }
 

@@ -53,7 +53,8 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)
-        | Op::Rename { .. } => None,
+        | Op::Rename { .. }
+        | Op::Gather { .. } => None,
     }
 }
 

@@ -147,7 +147,8 @@ fn taint(
         | Op::Size(_)
         | Op::Slice { .. }
         | Op::Stack { .. }
-        | Op::Rename { .. } => false,
+        | Op::Rename { .. }
+        | Op::Gather { .. } => false,
     };
     if !strict {
         return None;

@@ -211,6 +211,7 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
             }
         },
         Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => ranges[value],
+        Op::Gather { ref args, .. } => ranges[args[0]].union(Range::new(0.0, 0.0)),
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }

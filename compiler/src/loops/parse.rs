@@ -659,6 +659,7 @@ fn inst(row: &mut Cursor<'_>, ty: Type) -> Parsed<Inst> {
         "splat" => Inst::Splat(row.value()?),
         "iota" => Inst::Iota(row.value()?),
         "load" => Inst::Load(row.access()?),
+        "gather" => Inst::Gather(row.access()?),
         "fold" => Inst::Fold(reduction(row)?, row.value()?),
         _ => match Prim::from_name(name) {
             Some(prim) => Inst::Prim(prim, row.list(Cursor::value)?),

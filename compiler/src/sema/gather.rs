@@ -150,7 +150,8 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Slice { .. }
                 | Op::Stack { .. }
                 | Op::Broadcast(_)
-                | Op::Rename { .. } => return None,
+                | Op::Rename { .. }
+                | Op::Gather { .. } => return None,
             };
             values.insert(id, value);
             last = Some(value);

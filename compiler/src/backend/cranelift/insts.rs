@@ -37,6 +37,7 @@ impl Emitter<'_> {
                 self.iota(value, ty)
             }
             Inst::Load(access) => self.load(access, ty),
+            Inst::Gather(access) => self.gather(access, ty),
             Inst::Fold(reduction, operand) => {
                 let from = self.func.values[*operand];
                 let value = self.value(*operand);

@@ -152,7 +152,12 @@ impl Check<'_> {
         match &self.graph.nodes[node].op {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => true,
             Op::Slice { value, .. } | Op::Rename { value, .. } => self.is_known(*value, inside),
-            Op::Prim(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Stack { .. } | Op::Broadcast(_) => false,
+            Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Reduce { .. }
+            | Op::Stack { .. }
+            | Op::Broadcast(_)
+            | Op::Gather { .. } => false,
         }
     }
 
