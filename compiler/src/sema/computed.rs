@@ -81,6 +81,9 @@ impl<'a> Lowerer<'_, 'a> {
         let Some(index) = self.position(position) else { return Value::Poison };
         let inside = self.inside(index, dim, position.span);
         let Value::Node(value) = self.gathered(base, node, dim, index) else { return Value::Poison };
+        if self.is_zero_outside(value, otherwise) {
+            return Value::Node(value);
+        }
         let no = match otherwise {
             Some(value) => value.clone(),
             None => Operand { value: self.outside(base), span: base.span },
@@ -88,6 +91,20 @@ impl<'a> Lowerer<'_, 'a> {
         let Some(inside) = inside else { return Value::Node(value) };
         let cond = Operand { value: inside, span: position.span };
         self.select(cond, Operand { value: Value::Node(value), span: base.span }, no, position.span)
+    }
+
+    /// Whether an indexed parameter is by itself what stands outside: a zero.
+    fn is_zero_outside(&self, value: NodeId, otherwise: Option<&Operand<'a>>) -> bool {
+        let node = &self.graph.nodes[value];
+        let zero = match (otherwise.map(|value| &value.value), node.dtype) {
+            (None, dtype) => !dtype.is_float(),
+            (Some(Value::Number(_)), DType::Bool) => false,
+            (Some(Value::Number(Number::Float { .. })), DType::I32) => false,
+            (Some(Value::Number(number)), dtype) => number.constant(dtype).bits == 0,
+            (Some(Value::Bool(value)), DType::Bool) => !value,
+            (Some(_), _) => false,
+        };
+        zero && matches!(node.op, Op::Gather { .. })
     }
 
     /// A position as an integer.
