@@ -7,6 +7,7 @@ mod cli;
 mod diagnostics;
 mod documents;
 mod engines;
+mod gather;
 mod golden;
 mod graph;
 mod guard;
