@@ -4,6 +4,7 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod gather;
 mod scan;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -540,6 +541,7 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
+            Op::Gather { dims, args } => self.gather(node, dims, args),
             Op::Step(repeat) => {
                 let number = self.numbers[repeat];
                 self.push(ty, Inst::Convert(number))

@@ -627,6 +627,7 @@ impl Run<'_> {
                 (0..count).map(|at| parts[at / inner.max(1) % values.len()][at]).collect()
             }
             Op::Broadcast(value) => repeated(*value),
+            Op::Gather { dims, args } => self.gather(dims, args, &order),
             Op::Rename { value, names } => {
                 let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
                 let from: Vec<DimId> = self.graph.nodes[*value].dims.iter().map(new).collect();
@@ -635,10 +636,66 @@ impl Run<'_> {
         }
     }
 
+    /// What stands at any position that an index may be.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], order: &[DimId]) -> Vec<Range> {
+        let own: Vec<DimId> = self.graph.nodes[args[0]].dims.iter().collect();
+        let stride = |dim: DimId| {
+            let place = own.iter().position(|&own| own == dim).expect("the leaf has the dimension");
+            own[place + 1..].iter().map(|&dim| self.size(dim)).product::<usize>()
+        };
+        // Along what is gathered the place does not count.
+        let strides: Vec<usize> = dims.iter().map(|&dim| stride(dim)).collect();
+        let indices: Vec<Vec<usize>> =
+            args[1..].iter().map(|&index| self.offsets(self.graph.nodes[index].dims, order)).collect();
+        let places = self.places(order);
+        let at = |number: usize, place: &[usize]| {
+            let kept = own.iter().filter(|dim| !dims.contains(dim));
+            let start: usize = kept
+                .map(|&dim| {
+                    let along = order.iter().position(|&other| other == dim).expect("it is kept");
+                    place[along] * stride(dim)
+                })
+                .sum();
+            let (mut offsets, mut outside) = (vec![start], false);
+            for (axis, &dim) in dims.iter().enumerate() {
+                let position = self.of(args[axis + 1])[indices[axis][number]];
+                let last = self.size(dim) as f64 - 1.0;
+                outside |= position.lo < 0.0 || position.hi > last;
+                let inside = position.lo.max(0.0) as i64..=position.hi.min(last) as i64;
+                let inside = if position.lo > last || position.hi < 0.0 { 1..=0 } else { inside };
+                offsets = offsets
+                    .iter()
+                    .flat_map(|&at| inside.clone().map(move |position| (at, position as usize)))
+                    .map(|(at, position)| at + position * strides[axis])
+                    .collect();
+            }
+            let found = offsets.into_iter().map(|at| self.of(args[0])[at]).reduce(Range::or);
+            match found {
+                Some(found) if outside => found.or(FALSE),
+                Some(found) => found,
+                None => FALSE,
+            }
+        };
+        places.iter().enumerate().map(|(number, place)| at(number, place)).collect()
+    }
+
+    /// Every place along `order`, the last dimension running fastest.
+    fn places(&self, order: &[DimId]) -> Vec<Vec<usize>> {
+        let mut places = vec![Vec::new()];
+        for &dim in order {
+            let size = self.size(dim);
+            let longer = |place: Vec<usize>| (0..size).map(move |at| [place.as_slice(), &[at]].concat());
+            places = places.into_iter().flat_map(longer).collect();
+        }
+        places
+    }
+
     fn constant(&self, constant: Constant) -> Range {
         let value = constant.value();
-        if self.given.contains(&constant) || value == 0.0 || !value.is_finite() || !constant.dtype.is_float()
-        {
+        // A power of two is no rounded number: it comes of a division by its inverse.
+        let power = libm::frexp(value.abs()).0 == 0.5;
+        let exact = value == 0.0 || power || !value.is_finite() || !constant.dtype.is_float();
+        if self.given.contains(&constant) || exact {
             return Range::of(value);
         }
         hull([Wide::from(value)], ULPS, constant.dtype)

@@ -8,6 +8,7 @@ mod diagnostics;
 mod documents;
 mod edges;
 mod engines;
+mod gather;
 mod golden;
 mod graph;
 mod guard;

@@ -277,6 +277,7 @@ impl Run<'_> {
             Op::Broadcast(value) => self.for_each_place(node.dims, &[*value], |values| values[0]),
             Op::Rename { value, names } => self.rename(*value, names),
             Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
+            Op::Gather { dims, args } => self.gather(dims, args, node),
         }
     }
 
@@ -461,6 +462,31 @@ impl Run<'_> {
         let from: Vec<DimId> = self.graph.nodes[value].dims.iter().map(new).collect();
         let to = self.canonical(from.iter().copied().collect());
         self.reordered(&self.values[value], &from, &to)
+    }
+
+    /// The leaf's elements at the positions that the other operands give.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], node: &Node) -> Vec<Wide> {
+        let leaf = self.graph.nodes[args[0]].dims;
+        let own = self.strides(leaf);
+        // What is gathered along does not go with the place, even if an index has that dimension, too.
+        let mut fixed = own.clone();
+        for dim in dims {
+            fixed[dim.as_u32() as usize] = 0;
+        }
+        let mut strides = vec![fixed];
+        strides.extend(args[1..].iter().map(|&index| self.strides(self.graph.nodes[index].dims)));
+        let strides: Vec<&[usize]> = strides.iter().map(Vec::as_slice).collect();
+        let mut out = Vec::new();
+        self.walk(&self.canonical(node.dims), &strides, |offsets| {
+            let mut at = Some(offsets[0]);
+            for ((dim, index), offset) in dims.iter().zip(&args[1..]).zip(&offsets[1..]) {
+                let position = usize::try_from(self.values[*index][*offset].to_i64());
+                let inside = position.ok().filter(|&position| position < self.size(*dim));
+                at = at.zip(inside).map(|(at, position)| at + position * own[dim.as_u32() as usize]);
+            }
+            out.push(at.map_or(Wide::ZERO, |at| self.values[args[0]][at]));
+        });
+        out
     }
 
     fn stack(&self, dim: DimId, values: &[NodeId], node: &Node) -> Vec<Wide> {

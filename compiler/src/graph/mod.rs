@@ -50,6 +50,11 @@
 //! value. What is made of the end of a loop is outside of it again, or in a loop around it. All nodes stay in the one
 //! list, operands first ([`repeats::Nesting`] sorts them).
 //!
+//! **Gathering.** [`Op::Gather`] reads a leaf (a parameter, its renaming, slices of them) at computed positions along some of its
+//! dimensions: the element where each such dimension is at the position that its index has at the place, and every other
+//! dimension is at the place. Where a position lies outside of its dimension the element is 0 (`false`), and nothing is read.
+//! What the language gives there is selected above it. A leaf's dimension that an index has, too, is at one place for both.
+//!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
 //! 1. Operands come before their node.
@@ -61,7 +66,8 @@
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
 //!    least one dimension. `Rename` stands on a parameter or a carried value, and gives different dimensions of it different new ones, which
-//!    it has not, or which change places.
+//!    it has not, or which change places. `Gather` stands on a leaf, names dimensions of it, each once, and has an `i32` for
+//!    each.
 //! 6. `Scan` runs along a dimension of its operand, by a sum, a product or a maximum, not of `bool`; `KthLargest` is of numbers,
 //!    its `k` one `i32` without dimensions, and its dimension not of a fixed size of 1 to 64.
 //! 7. Results have the dimensions and dtype of their declaration, and are in no loop.
@@ -88,7 +94,7 @@
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
 //! `sum %1 over d`, `sum %1 * %2 over d`, `cumsum %1 along d reverse exclusive`,
 //! `kth_largest %1, %2 along d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
-//! `i`). `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
+//! `i`), `gather %0 d=%3, c=%4`. `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
 //! begins with `%2`, `step r0` the number of the step, `final r0.1 %3, %4, %5, %6` its last value. A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
@@ -235,6 +241,13 @@ pub enum Op {
         /// All of its `Carry` nodes, then what a step makes of each.
         values: Vec<NodeId>,
     },
+    /// A leaf at computed positions along some of its dimensions; 0 where one lies outside.
+    Gather {
+        /// The leaf's dimensions that go, in canonical order.
+        dims: Vec<DimId>,
+        /// The leaf, and a position for each of the dimensions.
+        args: Vec<NodeId>,
+    },
 }
 
 impl Op {
@@ -245,6 +258,7 @@ impl Op {
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
             Op::KthLargest { args, .. } => args,
             Op::Convert(value)
@@ -274,6 +288,7 @@ impl Op {
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
             Op::KthLargest { args, .. } => args,
             Op::Convert(value)
@@ -390,6 +405,11 @@ impl Graph {
             Op::Slice { dim, .. } | Op::KthLargest { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
+            Op::Gather { dims, args } => {
+                let (leaf, indices) = args.split_first().expect("a gather has a leaf");
+                let kept = self.nodes[*leaf].dims.difference(dims.iter().copied().collect());
+                kept.union(self.operand_dims(indices))
+            }
         }
     }
 

@@ -348,6 +348,17 @@ impl Reader<'_> {
                 tokens.mark("=")?;
                 Op::Slice { value, dim, at: number(tokens.word()?)? }
             }
+            "gather" => {
+                let (mut dims, mut args) = (Vec::new(), vec![tokens.node()?]);
+                loop {
+                    dims.push(self.dim(tokens)?);
+                    tokens.mark("=")?;
+                    args.push(tokens.node()?);
+                    if !tokens.eat(",") {
+                        break Op::Gather { dims, args };
+                    }
+                }
+            }
             "rename" => {
                 let (value, mut names) = (tokens.node()?, Vec::new());
                 loop {

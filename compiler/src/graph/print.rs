@@ -197,6 +197,11 @@ impl fmt::Display for NodeText<'_> {
             Op::Final { repeat, index, values } => {
                 write!(f, "final {repeat}.{index} {}", list(values, ", "))?
             }
+            Op::Gather { dims, args } => {
+                let pairs: Vec<String> =
+                    dims.iter().zip(&args[1..]).map(|(dim, at)| format!("{}={at}", names.get(*dim))).collect();
+                write!(f, "gather {} {}", args[0], pairs.join(", "))?
+            }
         }
         write!(f, " : {}", type_text(self.node.dtype, self.node.dims, names))
     }

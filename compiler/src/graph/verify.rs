@@ -145,6 +145,7 @@ impl Check<'_> {
             | Op::KthLargest { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
+            Op::Gather { dims, .. } => dims.iter().copied().max(),
             Op::Param(_)
             | Op::Const(_)
             | Op::Prim(..)
@@ -211,6 +212,11 @@ impl Check<'_> {
             Op::Reduce { args, .. } | Op::Stack { values: args, .. } => {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
+            }
+            Op::Gather { args, .. } => {
+                self.require(self.dtype(args[0]) == dtype, || format!("its leaf is not {dtype}"));
+                let whole = args[1..].iter().all(|&index| self.dtype(index) == DType::I32);
+                self.require(whole, || "a position is no i32".to_owned());
             }
             Op::Slice { value, .. }
             | Op::Broadcast(value)
@@ -285,6 +291,7 @@ impl Check<'_> {
             | Op::KthLargest { .. }
             | Op::Broadcast(_) => return,
             Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
+            Op::Gather { dims, args } => return self.gather_is_sound(dims, args),
         };
         let name = self.names.get(dim).to_owned();
         match self.graph.dims[dim].fixed() {
@@ -318,6 +325,20 @@ impl Check<'_> {
                 self.error(shown());
             }
         }
+    }
+
+    /// Rule 5 for `Gather`.
+    fn gather_is_sound(&mut self, dims: &[DimId], args: &[NodeId]) {
+        let mut leaf = args[0];
+        while let Op::Slice { value, .. } | Op::Rename { value, .. } = self.graph.nodes[leaf].op {
+            leaf = value;
+        }
+        self.require(matches!(self.graph.nodes[leaf].op, Op::Param(_)), || format!("{} is no leaf", args[0]));
+        let named: DimSet = dims.iter().copied().collect();
+        let has = named.is_subset(self.graph.nodes[args[0]].dims);
+        self.require(has, || format!("{} does not have the dimensions", args[0]));
+        let ordered = !dims.is_empty() && dims.is_sorted() && named.len() == dims.len();
+        self.require(ordered, || "the dimensions are not in order, or one stands here twice".to_owned());
     }
 
     /// Rule 8, for one node.

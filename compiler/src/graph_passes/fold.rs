@@ -58,7 +58,8 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Rename { .. }
         | Op::Carry { .. }
         | Op::Step(_)
-        | Op::Final { .. } => None,
+        | Op::Final { .. }
+        | Op::Gather { .. } => None,
     }
 }
 

@@ -155,7 +155,8 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Broadcast(_)
             | Op::Carry { .. }
             | Op::Step(_)
-            | Op::Final { .. } => return None,
+            | Op::Final { .. }
+            | Op::Gather { .. } => return None,
         }
     }
 }
@@ -237,6 +238,7 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                         Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
                             dim != a && dim != b
                         }
+                        Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }
             })
@@ -273,6 +275,7 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Slice { .. }
         | Op::Broadcast(_)
         | Op::Rename { .. }
+        | Op::Gather { .. }
         | Op::Reduce { .. }
         | Op::Carry { .. }
         | Op::Step(_)
@@ -586,6 +589,14 @@ impl Fuser<'_> {
                 continue;
             }
             match leaf(self.graph, node) {
+                None if matches!(self.graph.nodes[node].op, Op::Gather { .. }) => {
+                    let Op::Gather { args, .. } = &self.graph.nodes[node].op else { continue };
+                    // The lanes may differ in computed positions only.
+                    if !self.graph.nodes[args[0]].dims.intersection(run).is_empty() {
+                        return false;
+                    }
+                    todo.extend(&args[1..]);
+                }
                 Some(leaf) => {
                     let decl = &self.graph.params[leaf.param as usize];
                     let list: Vec<DimId> = decl.dim_list().map(|dim| leaf.along(dim)).collect();
@@ -889,13 +900,21 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            let open = alike && !read(&steps[..shared]);
+            let open = alike && !read(&steps[..shared]) && !is_gathered(graph, param as u32);
             if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
         }
     }
     pairs
+}
+
+/// Whether a parameter is read at computed places: maybe where a result is written already.
+fn is_gathered(graph: &Graph, param: u32) -> bool {
+    graph.nodes.values().any(|node| match &node.op {
+        Op::Gather { args, .. } => leaf(graph, args[0]).is_some_and(|leaf| leaf.param == param),
+        _ => false,
+    })
 }
 
 /// Whether each part of a result reads the parameter at its own fixed positions only, if at any.

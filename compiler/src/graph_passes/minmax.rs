@@ -155,7 +155,8 @@ fn taint(
         | Op::Rename { .. }
         | Op::Carry { .. }
         | Op::Step(_)
-        | Op::Final { .. } => false,
+        | Op::Final { .. }
+        | Op::Gather { .. } => false,
     };
     if !strict {
         return None;

@@ -221,6 +221,7 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
         // In a later step it may be anything.
         Op::Carry { .. } | Op::Final { .. } => Range::any(node.dtype),
         Op::Step(_) => Range::new(0.0, f64::from(i32::MAX)),
+        Op::Gather { ref args, .. } => ranges[args[0]].union(Range::new(0.0, 0.0)),
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }

@@ -15,6 +15,7 @@
 //! - A `Scan` along one of them becomes the same chain up to its position (cse makes one of all positions' chains).
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A part of a loop's state becomes one part for each place.
+//! - A `Gather` keeps its leaf along what it is gathered along, and takes slices of it along what else goes.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
 //! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
 //!
@@ -74,7 +75,8 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Broadcast(_)
             | Op::Carry { .. }
             | Op::Step(_)
-            | Op::Final { .. } => {}
+            | Op::Final { .. }
+            | Op::Gather { .. } => {}
         }
     }
     // A parameter is sliced along the one dimension of a pair as along the other.
@@ -260,6 +262,9 @@ impl Unroll<'_> {
                 let index = self.part(repeat, index, node.dims, place);
                 self.graph.add_with_dims(Op::Final { repeat, index, values }, node.dtype, rest, node.span)
             }
+            Op::Gather { ref dims, ref args } if !self.is_kept(dims, args) => {
+                self.gathered(dims, args, node, place)
+            }
             Op::Broadcast(value) => {
                 let value = self.at(value, place);
                 spread(self.graph, value, rest, node.span)
@@ -344,6 +349,58 @@ impl Unroll<'_> {
             at = if scan.reverse { at - 1 } else { at + 1 };
         }
         state.expect("a scan has a position")
+    }
+
+    /// Whether a gathered leaf has no dimension that goes.
+    fn is_kept(&self, dims: &[DimId], args: &[NodeId]) -> bool {
+        let gathered: DimSet = dims.iter().copied().collect();
+        self.old[args[0]].dims.union(gathered).intersection(self.dims).is_empty()
+    }
+
+    /// A gathered leaf: along what goes it is sliced, but where it is gathered.
+    fn gathered(&mut self, dims: &[DimId], args: &[NodeId], node: &Node, place: &Place) -> NodeId {
+        let (mut value, mut names, mut slices) = (args[0], Vec::new(), Vec::new());
+        loop {
+            match &self.old[value].op {
+                Op::Slice { value: of, dim, at } => {
+                    slices.push((*dim, *at));
+                    value = *of;
+                }
+                Op::Rename { value: of, names: pairs } => {
+                    names.clone_from(pairs);
+                    value = *of;
+                }
+                _ => break,
+            }
+        }
+        let own = |dim: DimId| names.iter().find(|(_, to)| *to == dim).map_or(dim, |(from, _)| *from);
+        let now = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        // The names of dimensions that go are the parameter's own from here on.
+        let goes = self.dims;
+        let here = |dim: DimId| if goes.contains(dim) { own(dim) } else { dim };
+        let kept: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !goes.contains(*from)).collect();
+        let over = self.old[value].dims.intersection(goes);
+        if !kept.is_empty() {
+            value = self.graph.add(Op::Rename { value, names: kept }, node.dtype, node.span);
+        }
+        for (dim, at) in slices.iter().rev() {
+            let op = Op::Slice { value, dim: here(*dim), at: *at };
+            value = self.graph.add(op, node.dtype, node.span);
+        }
+        for dim in over.iter() {
+            let picked = dims.contains(&now(dim)) || slices.iter().any(|(sliced, _)| here(*sliced) == dim);
+            if !picked {
+                let at = place[now(dim).as_u32() as usize];
+                value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, node.span);
+            }
+        }
+        let mut pairs: Vec<(DimId, NodeId)> =
+            dims.iter().zip(&args[1..]).map(|(dim, index)| (here(*dim), self.at(*index, place))).collect();
+        pairs.sort_unstable();
+        let dims = pairs.iter().map(|(dim, _)| *dim).collect();
+        let args = std::iter::once(value).chain(pairs.into_iter().map(|(_, index)| index)).collect();
+        self.graph.add(Op::Gather { dims, args }, node.dtype, node.span)
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

@@ -196,7 +196,7 @@ impl Context<'_> {
                     let ty = b.func.values[*value];
                     if self.is_shared(*value, inst, ty) {
                         // What was stored before stays before.
-                        if matches!(inst, Inst::Load(_))
+                        if matches!(inst, Inst::Load(_) | Inst::Gather(_))
                             && each.iter().any(|stmt| matches!(stmt, Stmt::Store(..)))
                         {
                             self.each(b, &mut each);
@@ -238,7 +238,7 @@ impl Context<'_> {
                 });
                 shared
             }
-            Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) => false,
+            Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) | Inst::Gather(_) => false,
         }
     }
 
@@ -305,6 +305,7 @@ impl Context<'_> {
         }
         let made_inst = match inst {
             Inst::Load(access) => Inst::Load(self.access(b, access, piece)),
+            Inst::Gather(access) => Inst::Gather(self.access(b, access, piece)),
             inst => {
                 let mut inst = inst.clone();
                 inst.operands_mut(&mut |arg| *arg = self.piece(*arg, piece));
@@ -589,7 +590,7 @@ impl Context<'_> {
     fn derive(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
             if let Stmt::Let(value, inst) = stmt
-                && !matches!(inst, Inst::Load(_) | Inst::Iota(_))
+                && !matches!(inst, Inst::Load(_) | Inst::Gather(_) | Inst::Iota(_))
                 && self.uses_derived(inst)
             {
                 self.lane.as_mut().expect("in a lane loop").derived.insert(*value);

@@ -666,6 +666,7 @@ fn inst(row: &mut Cursor<'_>, ty: Type) -> Parsed<Inst> {
             row.expect("by")?;
             Inst::Shift(before, value, lanes(row)?)
         }
+        "gather" => Inst::Gather(row.access()?),
         "fold" => Inst::Fold(reduction(row)?, row.value()?),
         _ => match Prim::from_name(name) {
             Some(prim) => Inst::Prim(prim, row.list(Cursor::value)?),

@@ -277,6 +277,7 @@ impl Printer<'_> {
             Inst::Iota(arg) => format!("iota {arg}"),
             Inst::Load(access) => format!("load {}", access_text(access)),
             Inst::Shift(before, value, by) => format!("shift {before}, {value} by {by}"),
+            Inst::Gather(access) => format!("gather {}", access_text(access)),
             Inst::Fold(reduction, arg) => format!("fold {reduction} {arg}"),
         }
     }

@@ -41,7 +41,7 @@ macro_rules! visitors {
                         visit(before);
                         visit(value);
                     }
-                    Inst::Load(access) => access.$operands(visit),
+                    Inst::Load(access) | Inst::Gather(access) => access.$operands(visit),
                 }
             }
         }

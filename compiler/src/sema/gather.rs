@@ -155,7 +155,8 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Rename { .. }
                 | Op::Carry { .. }
                 | Op::Step(_)
-                | Op::Final { .. } => return None,
+                | Op::Final { .. }
+                | Op::Gather { .. } => return None,
             };
             values.insert(id, value);
             last = Some(value);

@@ -246,7 +246,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// A dimension of the size of `to` that stands to `to` as `to` stands to `from`.
-    fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
+    pub(super) fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
         let place = |dim: DimId| self.order.iter().position(|other| *other == dim);
         let before = place(to) < place(from);
         let kind = match self.graph.dims[to].kind.clone() {
@@ -298,6 +298,7 @@ impl<'a> Lowerer<'_, 'a> {
             Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. } => {
                 *repeat = copies.get(repeat).copied().unwrap_or(*repeat);
             }
+            Op::Gather { dims, args } => reorder(dims, args, new_dim),
             Op::Param(_)
             | Op::Rename { .. }
             | Op::Const(_)
@@ -378,6 +379,7 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
                 }
                 names.sort_unstable();
             }
+            Op::Gather { dims, args } => reorder(dims, args, new),
             Op::Param(_)
             | Op::Const(_)
             | Op::Prim(..)
@@ -392,6 +394,16 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
         if let Steps::Size(dim) = steps {
             *dim = new(*dim);
         }
+    }
+}
+
+/// Other numbers for the dimensions of a gather, which stay in order with their positions.
+fn reorder(dims: &mut [DimId], args: &mut [NodeId], new: impl Fn(DimId) -> DimId) {
+    let mut pairs: Vec<(DimId, NodeId)> =
+        dims.iter().zip(&args[1..]).map(|(dim, position)| (new(*dim), *position)).collect();
+    pairs.sort_unstable();
+    for ((dim, position), pair) in dims.iter_mut().zip(&mut args[1..]).zip(pairs) {
+        (*dim, *position) = pair;
     }
 }
 

@@ -30,6 +30,7 @@ mod builtin;
 mod calls;
 mod dims;
 mod filter;
+mod computed;
 mod gather;
 mod infer;
 mod items;

@@ -199,7 +199,8 @@ impl Check<'_> {
             | Op::Stack { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
-            | Op::Final { .. } => false,
+            | Op::Final { .. }
+            | Op::Gather { .. } => false,
         }
     }
 
