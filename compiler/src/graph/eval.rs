@@ -31,7 +31,8 @@ pub fn eval_wide(graph: &Graph, sizes: &[i64], inputs: &[Vec<Wide>]) -> Vec<Vec<
     let sizes: Vec<usize> =
         sizes.iter().map(|&size| usize::try_from(size).expect("sizes are not negative")).collect();
     let nesting = Nesting::of(graph);
-    let mut run = Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
+    let mut run =
+        Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
         // What belongs to a loop is computed where the loop ends.

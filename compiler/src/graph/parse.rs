@@ -465,8 +465,9 @@ fn repeat(word: &str) -> Result<RepeatId> {
 
 /// `r0.1`.
 fn part(word: &str) -> Result<(RepeatId, u32)> {
-    let (name, index) =
-        word.split_once('.').ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
+    let (name, index) = word
+        .split_once('.')
+        .ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
     Ok((repeat(name)?, number(index)?))
 }
 

@@ -343,7 +343,9 @@ impl Check<'_> {
 
     /// Rule 8, for one node.
     fn loops_are_sound(&mut self, node: &Node) {
-        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else { return };
+        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else {
+            return;
+        };
         let known = self.graph.repeats.get(*repeat).is_some();
         self.require(known, || format!("there is no loop {repeat}"));
         let Op::Final { values, .. } = &node.op else { return };

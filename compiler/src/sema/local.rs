@@ -189,7 +189,8 @@ impl<'a> Lowerer<'_, 'a> {
         let mut known = rustc_hash::FxHashSet::default();
         let nesting = Nesting::of(&self.graph);
         // The state of a loop that is under way is read along the other dimension.
-        let under_way = |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
+        let under_way =
+            |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
         while let Some(next) = todo.pop() {
             let dims = self.graph.nodes[next].dims;
             if dims.intersection(either).is_empty() || !known.insert(next) {
@@ -218,11 +219,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// The loops that are run once more for the values in `seen`, all of whose nodes are copied.
-    fn copied_loops(
-        &mut self,
-        nesting: &Nesting,
-        seen: &mut Vec<NodeId>,
-    ) -> FxHashMap<RepeatId, RepeatId> {
+    fn copied_loops(&mut self, nesting: &Nesting, seen: &mut Vec<NodeId>) -> FxHashMap<RepeatId, RepeatId> {
         let mut copies = FxHashMap::default();
         let mut at = 0;
         while let Some(&node) = seen.get(at) {
@@ -273,9 +270,13 @@ impl<'a> Lowerer<'_, 'a> {
         let node = self.graph.nodes[old].clone();
         let dims = new_dims(node.dims);
         let mut op = node.op;
+        let carried = |value: NodeId| {
+            let op = &self.graph.nodes[value].op;
+            matches!(op, Op::Carry { repeat, .. } if copies.contains_key(repeat))
+        };
         match &mut op {
             // Of a loop that is run once more.
-            Op::Rename { value, names } if renamed.contains_key(value) => {
+            Op::Rename { value, names } if carried(*value) => {
                 for (from, to) in names.iter_mut() {
                     (*from, *to) = (new_dim(*from), new_dim(*to));
                 }

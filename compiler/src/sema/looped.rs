@@ -117,8 +117,7 @@ impl<'a> Lowerer<'_, 'a> {
         let mut across: Vec<usize> = Vec::new();
         for _ in 0..MAX_ROUNDS {
             self.return_to(&mark);
-            let all: Vec<(usize, u32)> =
-                (0..state.len()).chain(across.iter().copied()).zip(0..).collect();
+            let all: Vec<(usize, u32)> = (0..state.len()).chain(across.iter().copied()).zip(0..).collect();
             let mut carries = Vec::with_capacity(all.len());
             for (at, index) in all {
                 carries.push(self.carry((id, index), &state[at].1, types[at]).ok_or(Fails::Reported)?);
@@ -136,7 +135,8 @@ impl<'a> Lowerer<'_, 'a> {
             across.extend((0..state.len()).filter(|&at| self.is_renamed(mark.nodes, carries[at])));
             let mut stable = across.len() == before;
             for (at, ((_, next), (dtype, dims))) in next.iter().zip(&mut types).enumerate() {
-                let after = self.dtype_of_state(next).map_or(Ok(*dtype), |after| one_type(at, *dtype, after))?;
+                let after =
+                    self.dtype_of_state(next).map_or(Ok(*dtype), |after| one_type(at, *dtype, after))?;
                 let wider = dims.union(self.dims_of_state(next));
                 stable &= after == *dtype && wider == *dims;
                 (*dtype, *dims) = (after, wider);
@@ -234,8 +234,7 @@ impl<'a> Lowerer<'_, 'a> {
 
     /// Whether the nodes from `first` on, once for each step, are better a loop.
     fn is_large(&self, first: usize, count: i64) -> bool {
-        let small =
-            |dim: DimId| self.graph.dims[dim].fixed().filter(|&size| size <= MAX_UNROLLED_SIZE);
+        let small = |dim: DimId| self.graph.dims[dim].fixed().filter(|&size| size <= MAX_UNROLLED_SIZE);
         let mut total = 0u64;
         for node in self.graph.nodes.values().skip(first) {
             let reduced = match &node.op {
