@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use act_runtime::abi::{DType, DimKind, ParamDecl, ParamKind, Signature};
+use act_runtime::small;
 use act_runtime::{AxesText, SizeText};
 
 use super::interface::{self, Argument, Role, arguments, c_type};
@@ -148,7 +149,11 @@ fn default(decl: &ParamDecl) -> Option<String> {
     Some(match decl.dtype {
         DType::F32 => format!("{:?}", value as f32),
         DType::F64 => format!("{value:?}"),
-        DType::I32 => format!("{}", value as i32),
+        DType::F16 | DType::BF16 => {
+            let bits = small::element_bits(decl.dtype, value)?;
+            format!("{:?}, as bits {bits:#06x}", small::element_value(decl.dtype, bits))
+        }
+        DType::I32 | DType::I8 | DType::U8 => format!("{}", value as i32),
         DType::Bool => format!("{}", value != 0.0),
     })
 }
