@@ -109,6 +109,7 @@ fn tensor(array: &Array, dtype: DType) -> Tensor {
         DType::F32 => Tensor::from_vec::<f32>(values.map(|&x| x as f32).collect(), &array.shape),
         DType::F64 => Tensor::from_vec::<f64>(values.copied().collect(), &array.shape),
         DType::I32 => Tensor::from_vec::<i32>(values.map(|&x| x as i32).collect(), &array.shape),
+        DType::F16 | DType::BF16 | DType::I8 | DType::U8 => panic!("no golden vectors are {dtype}"),
         DType::Bool => Tensor::from_vec::<bool>(values.map(|&x| x != 0.0).collect(), &array.shape),
     };
     tensor.expect("as many elements as the shape says")
@@ -118,7 +119,11 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
     match tensor.data() {
         act::Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
         act::Data::F64(values) => values.clone(),
+        act::Data::F16(values) => values.iter().map(|&x| f64::from(x)).collect(),
+        act::Data::BF16(values) => values.iter().map(|&x| f64::from(x)).collect(),
         act::Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
+        act::Data::I8(values) => values.iter().map(|&x| f64::from(x)).collect(),
+        act::Data::U8(values) => values.iter().map(|&x| f64::from(x)).collect(),
         act::Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
     }
 }
