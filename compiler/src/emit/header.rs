@@ -18,6 +18,10 @@ pub fn header(kernels: &[CompiledKernel], options: &ObjectOptions) -> String {
     text.push_str(".\n * Made by a program: changes will be lost.\n");
     text.push_str(INTRODUCTION);
     text.push_str(if options.assume_default_fp { DEFAULT_FP } else { ANY_FP });
+    let decls = |kernel: &CompiledKernel| [kernel.signature.params.clone(), kernel.signature.results.clone()];
+    if kernels.iter().flat_map(decls).flatten().any(|decl| matches!(decl.dtype, DType::F16 | DType::BF16)) {
+        text.push_str(SIXTEEN_BITS);
+    }
     text.push_str(" */\n#pragma once\n\n");
     text.push_str("#include <stdint.h>\n\n");
     error_codes(&mut text);
@@ -52,6 +56,11 @@ const INTRODUCTION: &str = " *
 const ANY_FP: &str = " *
  * The caller may flush subnormals to zero or round in another direction: the functions set that aside while they
  * run, so that the results are the same bits.
+";
+
+const SIXTEEN_BITS: &str = " *
+ * C has no type for floats of 16 bits that is there everywhere: `f16` (IEEE 754 binary16) and `bf16` (the upper half of
+ * a float) are uint16_t, their bits.
 ";
 
 const DEFAULT_FP: &str = " *

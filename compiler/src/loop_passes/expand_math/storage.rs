@@ -12,7 +12,8 @@
 //! *f64* is rounded to f32 first, to odd: if it lies between two f32, then to the one whose last bit is set. That is never a
 //! middle of the shorter format, nor a number of it, so the second rounding sees what the first has cut off.
 //!
-//! Cost on vectors of four, in core operations: `of_bf16` 2, `to_bf16` 8, `of_f16` 10, `to_f16` 18; f64 takes 9 more.
+//! Cost on vectors of four, in core operations that become instructions: `of_bf16` 1, `to_bf16` 7, `of_f16` 9, `to_f16` 16; f64
+//! takes 12 more.
 
 use super::core::Core;
 
@@ -93,25 +94,17 @@ mod tests {
     fn check(x: f32) {
         let c = &mut Scalar32;
         let pairs = [
-            (to_f16(c, x), small::f16_bits(f64::from(x)), half(x), 0x7C00),
-            (to_bf16(c, x), small::bf16_bits(f64::from(x)), brain(x), 0x7F80),
+            (to_f16(c, x), small::f16_bits(f64::from(x)), 0x7C00),
+            (to_bf16(c, x), small::bf16_bits(f64::from(x)), 0x7F80),
         ];
-        for (ours, exact, theirs, infinity) in pairs {
+        for (ours, exact, infinity) in pairs {
             let ours = u16::try_from(ours).expect("16 bits");
             if x.is_nan() {
                 assert!(ours & 0x7FFF > infinity, "{x:e}: {ours:#x}");
             } else {
-                assert!(ours == exact && ours == theirs, "{x:e}: {ours:#x}, {exact:#x}, {theirs:#x}");
+                assert!(ours == exact, "{x:e}: {ours:#x}, {exact:#x}");
             }
         }
-    }
-
-    fn half(x: f32) -> u16 {
-        act_runtime::f16::from_f32(x).to_bits()
-    }
-
-    fn brain(x: f32) -> u16 {
-        act_runtime::bf16::from_f32(x).to_bits()
     }
 
     #[test]
