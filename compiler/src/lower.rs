@@ -6,6 +6,7 @@
 
 mod gather;
 mod scan;
+mod storage;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,6 +20,7 @@ use crate::loops::{
 use crate::ops::Prim;
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
+use storage::constant_bits;
 
 mod repeat;
 
@@ -50,12 +52,16 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
     lower.func
 }
 
-/// The element type of a dtype.
+/// The element type of a dtype, in memory. Values have its [`Elem::loaded`].
 pub fn elem(dtype: DType) -> Elem {
     match dtype {
         DType::F32 => Elem::F32,
         DType::F64 => Elem::F64,
+        DType::F16 => Elem::F16,
+        DType::BF16 => Elem::BF16,
         DType::I32 => Elem::I32,
+        DType::I8 => Elem::I8,
+        DType::U8 => Elem::U8,
         DType::Bool => Elem::Bool,
     }
 }
@@ -449,9 +455,9 @@ impl Lower<'_> {
         let graph = self.graph;
         let data = &graph.nodes[node];
         let lanes = self.lanes_of(node);
-        let ty = Type { elem: elem(data.dtype), lanes };
+        let ty = Type { elem: elem(data.dtype).loaded(), lanes };
         match &data.op {
-            Op::Const(constant) => self.push(ty, Inst::Const(constant.bits)),
+            Op::Const(constant) => self.push(ty, Inst::Const(constant_bits(*constant))),
             Op::Index(dim) => self.position(*dim, ty),
             Op::Size(dims) => {
                 let size = self.size(&SizeExpr::product(dims.iter().map(|dim| dim.as_u32())));
@@ -471,8 +477,9 @@ impl Lower<'_> {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
                 Op::Index(dim) if data.dtype == DType::F64 => self.position(dim, ty),
                 _ => {
+                    let from = graph.nodes[*value].dtype;
                     let value = self.operand(*value, lanes);
-                    self.push(ty, Inst::Convert(value))
+                    storage::convert(self, value, from, data.dtype)
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
@@ -514,9 +521,9 @@ impl Lower<'_> {
     fn load_param(&mut self, node: NodeId, leaf: &Leaf) -> Value {
         let param = leaf.param;
         let decl = &self.graph.params[param as usize];
-        let ty = Type::scalar(elem(decl.dtype));
+        let ty = Type::scalar(elem(decl.dtype).loaded());
         if decl.axes.is_none() {
-            let next = ScalarDecl { param, elem: ty.elem };
+            let next = ScalarDecl { param, elem: elem(decl.dtype) };
             let scalar = match self.scalars.get(&param) {
                 Some(&scalar) => scalar,
                 None => self.func.scalars.push(next),
@@ -552,7 +559,7 @@ impl Lower<'_> {
     }
 
     fn load_kept(&mut self, node: NodeId, place: Place) -> Value {
-        let ty = Type { elem: elem(self.graph.nodes[node].dtype), lanes: self.lanes_of(node) };
+        let ty = Type { elem: elem(self.graph.nodes[node].dtype).loaded(), lanes: self.lanes_of(node) };
         let access = self.place(node, place, &[], ty.lanes);
         self.push(ty, Inst::Load(access))
     }

@@ -93,6 +93,7 @@ mod plan;
 mod pool;
 mod quick;
 mod shape;
+pub mod small;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -101,6 +102,7 @@ pub use abi::{DType, Signature};
 pub use bind::{Bind, Shapes};
 pub use cpu::Isa;
 pub use error::{DimConflict, Error, GroupMismatch, Origin, ViewError};
+pub use half::{bf16, f16};
 pub use kernel::{Kernel, Module};
 pub use shape::{AxesText, SizeText};
 pub use tensor::{Data, Element, MAX_AXES, Tensor, TensorView, TensorViewMut};

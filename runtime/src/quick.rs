@@ -18,9 +18,9 @@ mod tests;
 pub(crate) use build::all;
 
 use crate::abi::{DType, KernelArgs, PhaseFn};
-use crate::kernel::bits;
 use crate::memory::Little;
 use crate::shape::Sizes;
+use crate::small::element_bits;
 use crate::tensor::{DIM_LIMIT, Kind, MAX_AXES, Raw, TensorView, TensorViewMut};
 use std::ops::{Index, IndexMut};
 
@@ -372,7 +372,8 @@ impl<const VALUES: usize> Quick<VALUES> {
     pub(crate) fn numbers(&self, given: &impl Fn(usize) -> Option<f64>) -> Option<[u64; NUMBERS]> {
         let mut scalars = [0; NUMBERS];
         for (index, number) in self.numbers.iter().enumerate() {
-            scalars[usize::from(number.place)] = bits(number.dtype, given(index).or(number.default)?)?;
+            scalars[usize::from(number.place)] =
+                element_bits(number.dtype, given(index).or(number.default)?)?;
         }
         Some(scalars)
     }

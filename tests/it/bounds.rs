@@ -82,15 +82,30 @@ fn up(x: f64, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from((x as f32).next_up()),
         DType::F64 => x.next_up(),
-        DType::I32 | DType::Bool => x,
+        DType::F16 | DType::BF16 => up_in_storage(x, dtype),
+        DType::I32 | DType::I8 | DType::U8 | DType::Bool => x,
     }
 }
 
 fn nearest(x: Wide, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from(x.to_f32()),
-        DType::F64 | DType::I32 | DType::Bool => x.to_f64(),
+        DType::F16 => x.to_f16(),
+        DType::BF16 => x.to_bf16(),
+        DType::F64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => x.to_f64(),
     }
+}
+
+/// The neighbour of a float of 16 bits, upwards: the next one in the order of the bits.
+fn up_in_storage(x: f64, dtype: DType) -> f64 {
+    let bits = Constant::new(dtype, x).bits;
+    let above = match () {
+        () if x == f64::INFINITY => bits,
+        () if x == 0.0 => 1,
+        () if x > 0.0 => bits + 1,
+        () => bits - 1,
+    };
+    Constant { dtype, bits: above }.value()
 }
 
 /// The largest number of the dtype that is not above `x`.
@@ -367,14 +382,19 @@ fn wrapped(prim: Prim, x: &[Range], range: Range) -> Range {
 fn converted(x: Range, to: DType) -> Range {
     if x.is_nan() {
         return match to {
-            DType::I32 => point(0.0),
+            DType::I32 | DType::I8 | DType::U8 => point(0.0),
             DType::Bool => TRUE,
-            DType::F32 | DType::F64 => NAN,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => NAN,
         };
     }
     match to {
         DType::F32 | DType::F64 => hull(wides(x), 0.0, to).or_nan(x.nan),
-        DType::I32 => {
+        // Rounded to nearest, as the formula says, and so monotone: nothing lies outside of the rounded ends.
+        DType::F16 | DType::BF16 => {
+            let [lo, hi] = x.ends().map(|x| nearest(Wide::from(x), to));
+            Range { lo, hi, nan: x.nan }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let ends = x.ends().map(|x| convert(Wide::from(x), to).to_f64());
             let range = Range { lo: ends[0], hi: ends[1], nan: false };
             if x.nan { range.or(point(0.0)) } else { range }

@@ -48,7 +48,11 @@ fn run(text: &str, args: &[Arg<'_>]) -> Vec<Vec<f64>> {
         .map(|result| match result.data() {
             act::Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::F64(values) => values.clone(),
+            act::Data::F16(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::BF16(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::I8(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::U8(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
         })
         .collect();

@@ -6,6 +6,7 @@ mod bounds;
 mod cli;
 mod diagnostics;
 mod documents;
+mod dtypes;
 mod edges;
 mod engines;
 mod gather;

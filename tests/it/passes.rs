@@ -133,11 +133,14 @@ impl Numbers {
     /// A number of a dtype; now and then, if `special`, NaN, an infinity or a zero.
     fn of(&mut self, dtype: DType, special: bool) -> f64 {
         match (dtype, self.next(if special { 12 } else { 1 << 32 })) {
-            (DType::F32 | DType::F64, 1) => f64::NAN,
-            (DType::F32 | DType::F64, 2) => f64::INFINITY,
-            (DType::F32 | DType::F64, 3 | 4) => f64::NEG_INFINITY,
-            (DType::F32 | DType::F64, 5) => 0.0,
+            (_, 1) if dtype.is_float() => f64::NAN,
+            (_, 2) if dtype.is_float() => f64::INFINITY,
+            (_, 3 | 4) if dtype.is_float() => f64::NEG_INFINITY,
+            (_, 5) if dtype.is_float() => 0.0,
             (DType::F32 | DType::F64, _) => (self.next(1 << 20) as f64 - 524_288.0) / 131_072.0,
+            (DType::F16 | DType::BF16, _) => (self.next(1 << 8) as f64 - 128.0) / 32.0,
+            (DType::I8, _) => self.next(256) as f64 - 128.0,
+            (DType::U8, _) => self.next(256) as f64,
             (DType::I32, _) => self.next(1000) as f64 - 500.0,
             (DType::Bool, _) => self.next(2) as f64,
         }
@@ -271,22 +274,43 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         (DType::F64, &[4, 1]),
     ];
     for (i, (dtype, axes)) in types.into_iter().enumerate() {
+        let dtype = if inexact && u.ratio(1, 3)? { storage(u, dtype)? } else { dtype };
         let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
         graph.params.push(decl(format!("x{i}"), dtype, axes));
         graph.add(Op::Param(i as u32), dtype, act::diag::Span::NONE);
     }
     let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph, inexact };
+    for param in 0..types.len() as u32 {
+        maker.widen(NodeId::from_u32(param));
+    }
     for _ in 0..u.int_in_range(3..=25)? {
         maker.node(u)?;
+        if inexact && u.ratio(1, 6)? {
+            maker.round(u)?;
+        }
     }
     let mut graph = maker.graph;
     let last = graph.nodes.len() - 1;
-    for (i, id) in graph.nodes.keys().rev().take(1 + last % 3).enumerate() {
+    let results: Vec<NodeId> = graph.nodes.keys().rev().take(1 + last % 3).collect();
+    for (i, mut id) in results.into_iter().enumerate() {
+        if inexact && u.ratio(1, 3)? {
+            let (from, to) = (graph.nodes[id].dtype, storage(u, graph.nodes[id].dtype)?);
+            id = if from == to { id } else { graph.add(Op::Convert(id), to, act::diag::Span::NONE) };
+        }
         let node = &graph.nodes[id];
         let axes = node.dims.iter().map(|dim| vec![dim]).collect();
         graph.results.push((decl(format!("y{i}"), node.dtype, axes), id));
     }
     Ok(graph)
+}
+
+/// A dtype of memory for values of a dtype; that dtype itself where there is none.
+fn storage(u: &mut Unstructured<'_>, dtype: DType) -> arbitrary::Result<DType> {
+    Ok(match dtype {
+        DType::F32 | DType::F64 => *u.choose(&[DType::F16, DType::BF16])?,
+        DType::I32 => *u.choose(&[DType::I8, DType::U8])?,
+        other => other,
+    })
 }
 
 fn decl(name: String, dtype: DType, axes: Vec<Vec<DimId>>) -> Decl {
@@ -318,6 +342,25 @@ impl Maker {
     fn degree_of(&self, args: &[NodeId], sum: bool) -> Option<u32> {
         let degrees = args.iter().map(|arg| self.degree[arg.as_u32() as usize]);
         degrees.reduce(|a, b| Some(if sum { a? + b? } else { a?.max(b?) })).flatten()
+    }
+
+    /// A value of a dtype of memory as one to compute with.
+    fn widen(&mut self, id: NodeId) {
+        let dtype = self.graph.nodes[id].dtype;
+        if dtype.is_storage() {
+            self.add(Op::Convert(id), dtype.arithmetic(), None);
+        }
+    }
+
+    /// The last value, rounded to a dtype of memory.
+    fn round(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let last = NodeId::from_u32(self.graph.nodes.len() as u32 - 1);
+        let (from, to) = (self.graph.nodes[last].dtype, storage(u, self.graph.nodes[last].dtype)?);
+        if from != to && !from.is_storage() {
+            self.add(Op::Convert(last), to, None);
+            self.widen(NodeId::from_u32(last.as_u32() + 1));
+        }
+        Ok(())
     }
 
     /// Adds a node, or not, if what was drawn doesn't fit.

@@ -8,6 +8,7 @@
 use std::mem::{offset_of, size_of};
 
 use act_runtime::abi::{Abi, DType, DimKind, KernelArgs, ParamKind, Signature, SizeExpr, Variant};
+use act_runtime::small;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, Block, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types,
@@ -138,7 +139,8 @@ fn clif_type(signature: &Signature, role: Role) -> Type {
             DType::F32 => types::F32,
             DType::F64 => types::F64,
             DType::I32 => types::I32,
-            DType::Bool => types::I8,
+            DType::F16 | DType::BF16 => types::I16,
+            DType::I8 | DType::U8 | DType::Bool => types::I8,
         },
         Role::Input(_) | Role::Output(_) | Role::Size(_) | Role::Workspace | Role::WorkspaceBytes => {
             types::I64
@@ -638,13 +640,9 @@ impl Emitter<'_, '_> {
     }
 
     fn element(&mut self, dtype: DType, value: f64) -> Value {
-        let (ty, bits) = match dtype {
-            DType::F32 => (types::I32, i64::from((value as f32).to_bits())),
-            DType::F64 => (types::I64, value.to_bits() as i64),
-            DType::I32 => (types::I32, i64::from(value as i32 as u32)),
-            DType::Bool => (types::I8, i64::from(value != 0.0)),
-        };
-        self.b.ins().iconst(ty, bits)
+        let ty = Type::int_with_byte_size(dtype.bytes() as u16).expect("elements have 1 to 8 bytes");
+        let bits = small::element_bits(dtype, value).expect("a default is a number of its dtype");
+        self.b.ins().iconst(ty, bits as i64)
     }
 
     /// Writes `count` elements of so many bytes.
@@ -687,7 +685,7 @@ impl Emitter<'_, '_> {
         let value = found.expect("scalars of a variant are numbers of the signature").1;
         match self.signature.params[param as usize].dtype {
             DType::Bool => self.b.ins().icmp_imm_s(IntCC::NotEqual, value, 0),
-            DType::F32 | DType::F64 | DType::I32 => value,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::I8 | DType::U8 => value,
         }
     }
 

@@ -127,7 +127,11 @@ fn write_decl(f: &mut Formatter<'_>, decl: &ParamDecl) -> Result {
     let dtype = match decl.dtype {
         DType::F32 => "F32",
         DType::F64 => "F64",
+        DType::F16 => "F16",
+        DType::BF16 => "BF16",
         DType::I32 => "I32",
+        DType::I8 => "I8",
+        DType::U8 => "U8",
         DType::Bool => "Bool",
     };
     writeln!(f, "                ParamDecl {{")?;

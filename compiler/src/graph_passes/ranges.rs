@@ -45,8 +45,12 @@ impl Range {
     /// Anything of a dtype.
     pub fn any(dtype: DType) -> Range {
         match dtype {
-            DType::F32 | DType::F64 => Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+                Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true)
+            }
             DType::I32 => Range::new(f64::from(i32::MIN), f64::from(i32::MAX)),
+            DType::I8 => Range::new(f64::from(i8::MIN), f64::from(i8::MAX)),
+            DType::U8 => Range::new(0.0, f64::from(u8::MAX)),
             DType::Bool => Range::new(0.0, 1.0),
         }
     }
@@ -239,8 +243,10 @@ fn of_constant(constant: Constant) -> Range {
 fn of_convert(from: Range, dtype: DType) -> Range {
     let end = |value: f64| arith::convert(Constant::new(DType::F64, value), dtype).value();
     match dtype {
-        DType::F32 | DType::F64 => Range { lo: end(from.lo), hi: end(from.hi), ..from },
-        DType::I32 => {
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+            Range { lo: end(from.lo), hi: end(from.hi), ..from }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let range = Range::new(end(from.lo), end(from.hi));
             if from.nan { range.union(Range::new(0.0, 0.0)) } else { range }
         }

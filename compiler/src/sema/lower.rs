@@ -273,7 +273,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 if !fits {
                     let message = format!("`{name}` is a float, and `{dtype}` is none");
                     let error = Diagnostic::error(codes::UNKNOWN_DTYPE, place, message);
-                    self.report(error.with_note("there are `f32` and `f64`"));
+                    self.report(error.with_note("there are `f32`, `f64`, `f16` and `bf16`"));
                 }
                 fits
             });
@@ -289,19 +289,16 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         if let Some(dtype) = DType::from_name(&name.name) {
             return Some(dtype);
         }
-        if ["f16", "bf16", "i8", "u8"].contains(&name.as_str()) {
-            let what = format!("the dtype `{}`", name.name);
-            self.report(
-                super::items::not_yet(&what, name.span).with_note("there are `f32`, `f64`, `i32` and `bool`"),
-            );
-            return None;
-        }
         let mut error =
             Diagnostic::error(codes::UNKNOWN_DTYPE, name.span, format!("there is no dtype `{}`", name.name))
-                .with_note("there are `f32`, `f64`, `i32` and `bool`");
+                .with_note(format!("there are {}", super::list(DType::ALL.iter().map(|dtype| dtype.name()))));
         let alias = match name.name.to_lowercase().as_str() {
             "float" | "float32" | "single" => Some("f32"),
             "double" | "float64" => Some("f64"),
+            "half" | "float16" => Some("f16"),
+            "bfloat" | "bfloat16" => Some("bf16"),
+            "int8" | "char" | "byte" => Some("i8"),
+            "uint8" | "uchar" | "ubyte" => Some("u8"),
             "int" | "int32" | "i64" | "int64" => Some("i32"),
             "boolean" => Some("bool"),
             other => suggest::nearest(other, DType::ALL.map(DType::name)),
@@ -318,8 +315,8 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let value = self.const_expr(expr, "the default of a parameter");
         let dtype = dtype?;
         match (value, dtype) {
-            (Value::Number(number), DType::F32 | DType::F64) => Some(number.constant(dtype).value()),
-            (Value::Number(Number::Int(value)), DType::I32) if i32::try_from(value).is_ok() => {
+            (Value::Number(number), _) if dtype.is_float() => Some(number.constant(dtype).value()),
+            (Value::Number(Number::Int(value)), _) if dtype != DType::Bool && fits(value, dtype) => {
                 Some(value as f64)
             }
             (Value::Bool(value), DType::Bool) => Some(f64::from(u8::from(value))),
@@ -428,13 +425,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
-    /// The body's value in the result's dtype: integers become floats and floats widen; nothing else is converted.
+    /// The body's value in the result's dtype: integers become floats, floats widen, and f32 is rounded to a result of 16 bits;
+    /// nothing else is converted.
     fn typed_result(&mut self, body: &Operand<'a>, result: &ResultDecl) -> Option<NodeId> {
         let dtype = result.decl.dtype;
         let found = match &body.value {
             Value::Poison => return None,
-            Value::Number(Number::Int(value)) if dtype == DType::I32 && i32::try_from(*value).is_err() => {
-                self.report_not_i32(body.span);
+            Value::Number(Number::Int(value)) if dtype != DType::Bool && !fits(*value, dtype) => {
+                self.report_does_not_fit(dtype, body.span);
                 return None;
             }
             Value::Number(Number::Int(_)) if dtype != DType::Bool => return self.materialize(body, dtype),
@@ -448,8 +446,13 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             Value::Bool(_) => DType::Bool,
             Value::Node(node) => self.graph.nodes[*node].dtype,
         };
-        let widens =
-            matches!((found, dtype), (DType::I32, DType::F32 | DType::F64) | (DType::F32, DType::F64));
+        // What is computed in f32 becomes a float of 16 bits where it is stored.
+        let widens = match found.arithmetic() {
+            DType::I32 => dtype.is_float() || dtype == DType::I32,
+            DType::F32 => dtype.is_float(),
+            DType::F64 => dtype == DType::F64,
+            _ => false,
+        };
         if found == dtype || widens {
             return self.materialize(body, dtype);
         }
@@ -882,6 +885,16 @@ struct ResultDecl {
     ty: Span,
     /// Whether its dtype is known.
     known: bool,
+}
+
+/// Whether an integer is one of an integer dtype; of the others all are near enough.
+fn fits(value: i64, dtype: DType) -> bool {
+    match dtype {
+        DType::I32 => i32::try_from(value).is_ok(),
+        DType::I8 => i8::try_from(value).is_ok(),
+        DType::U8 => u8::try_from(value).is_ok(),
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::Bool => true,
+    }
 }
 
 fn plural(dims: DimSet) -> &'static str {

@@ -107,7 +107,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             if class.name != "float" {
                 let message = format!("there is no class of dtypes `{}`", class.name);
                 let error = Diagnostic::error(codes::UNKNOWN_DTYPE, class.span, message).with_fix(
-                    "a dtype parameter stands for `f32` or `f64`",
+                    "a dtype parameter stands for a float: `f32`, `f64`, `f16` or `bf16`",
                     class.span,
                     "float",
                 );

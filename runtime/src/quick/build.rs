@@ -7,9 +7,9 @@ use super::{
 };
 use super::{Quick, SharedAxis, Step, Values};
 use crate::abi::{Abi, PhaseFn, SizeExpr, Variant};
-use crate::kernel::bits;
 use crate::memory::Little;
 use crate::plan::{Plan, TensorPlan, UNKNOWN, VariantPlan};
+use crate::small::element_bits;
 use crate::tensor::{Kind, MAX_AXES};
 
 /// The short way of each variant, up to the first that has none.
@@ -322,7 +322,7 @@ fn numbers(plan: &Plan, flat: &VariantPlan) -> Option<Box<[Number]>> {
 
 /// The numbers that the code takes where none is given; `None` where one has no default that its type can hold.
 fn defaults(plan: &Plan, flat: &VariantPlan) -> Option<Box<[u64]>> {
-    let all = plan.numbers.iter().map(|number| bits(number.dtype, number.default?));
+    let all = plan.numbers.iter().map(|number| element_bits(number.dtype, number.default?));
     let all: Vec<u64> = all.collect::<Option<_>>()?;
     Some(flat.numbers.iter().map(|&number| all[number as usize]).collect())
 }
