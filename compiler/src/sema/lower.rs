@@ -141,6 +141,11 @@ pub(super) fn evaluate_consts(session: &mut Session<'_>) {
     }
 }
 
+/// The value of an expression in an example, which sees constants only; poison if there is a message about it.
+pub(super) fn example_value<'a>(session: &mut Session<'a>, expr: &'a Expr) -> Value<'a> {
+    Lowerer::new(session, String::new()).const_expr(expr, "a value of an example")
+}
+
 /// Lowers one kernel; none if it has mistakes.
 pub(super) fn lower_kernel<'a>(
     session: &mut Session<'a>,
@@ -158,7 +163,7 @@ pub(super) fn lower_kernel<'a>(
 }
 
 /// The lines of a documentation comment as one text.
-fn doc_text(lines: &[ast::DocLine]) -> String {
+pub(super) fn doc_text(lines: &[ast::DocLine]) -> String {
     let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     lines.join("\n")
 }
