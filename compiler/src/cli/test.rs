@@ -7,6 +7,7 @@ use act::graph::{Constant, Graph};
 use act::pipeline::{self, Blind};
 use act::sema::{Example, Expected, Given, Relation};
 use act::{DType, Options, Signature, Tensor};
+use act_runtime::abi::ParamKind;
 
 use super::engine::{self, Engine, Numeric, f64s};
 use super::inputs::{Call, Request, Setting, Sizes, binder};
@@ -168,14 +169,17 @@ fn results(
     };
     let settings: Vec<Setting> = example.inputs.iter().map(setting).collect();
     let signature = pipeline::signature(graph);
-    let request = Request {
-        places: &[],
-        settings: &settings,
-        sizes: Sizes::default(),
-        cast: false,
-        seed: 0,
-        period: usize::MAX,
+    // One number for an array is an array without axes, which `f32[..]` can be.
+    let is_array = |given: &Given| {
+        let param = signature.params.iter().find(|param| param.name == given.name);
+        param.is_some_and(|param| matches!(param.kind, ParamKind::Array { .. }))
     };
+    let mut sizes = Sizes::default();
+    if example.inputs.iter().any(|given| given.shape.is_empty() && is_array(given)) {
+        sizes.leading = Some(Vec::new());
+    }
+    let request =
+        Request { places: &[], settings: &settings, sizes, cast: false, seed: 0, period: usize::MAX };
     let call = Call::prepare(graph, &signature, &request)?;
     let wanted = |engine| only.is_none_or(|only| only.chosen() == engine);
     let mut all = Vec::new();
@@ -288,7 +292,7 @@ impl Difference {
                     Relation::Near => format!(" within {}", expected.tolerances[first]),
                     Relation::Exact | Relation::Given => String::new(),
                 };
-                let message = format!("`{name}`{place} is {got}, and {wanted}{within} is expected");
+                let message = format!("`{name}{place}` is {got}, and {wanted}{within} is expected");
                 let error = error(expected.spans[first], message).with_label(format!("it is {got}"));
                 match expected.value.values.len() {
                     1 => error,

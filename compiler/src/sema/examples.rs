@@ -128,7 +128,9 @@ fn read<'a>(
         }
         read_line(session, kernel, line, &mut out);
     }
-    check_complete(session, kernel, example, &seen);
+    if session.diagnostics.error_count() == before {
+        check_complete(session, kernel, example, &seen);
+    }
     (session.diagnostics.error_count() == before).then_some(out)
 }
 
@@ -339,7 +341,9 @@ impl Elements {
         };
         match self.shape.get(depth) {
             Some(&known) if known != elements.len() => {
-                let message = format!("this list has {} elements, the one before {known}", elements.len());
+                let count = elements.len();
+                let noun = if count == 1 { "element" } else { "elements" };
+                let message = format!("this list has {count} {noun}, the one before {known}");
                 bad_value(session, value.span, message);
                 return false;
             }
