@@ -11,7 +11,8 @@ use crate::pipeline::{self, Blind, CompileError, Options};
 use crate::syntax::MAX_FILE;
 use crate::syntax::uses::{self, Loader};
 
-/// Why a text does not become kernels. Displays as the compiler's messages, with the places in the text.
+/// Why a text does not become kernels, or a call not results. Displays as the compiler's messages, with the places in the
+/// text.
 #[derive(Debug)]
 pub enum Error {
     /// Mistakes in the text.
@@ -25,6 +26,8 @@ pub enum Error {
     File(String),
     /// This machine or the target can't run the kernels; in a sentence.
     Target(String),
+    /// A kernel that is not there, or a call that does not fit; for programs that have one error type for both.
+    Call(act_runtime::Error),
 }
 
 impl std::fmt::Display for Error {
@@ -34,6 +37,7 @@ impl std::fmt::Display for Error {
                 f.write_str(render(diagnostics, sources, false).trim_end())
             }
             Error::File(message) | Error::Target(message) => f.write_str(message),
+            Error::Call(error) => write!(f, "{error}"),
         }
     }
 }
@@ -43,6 +47,12 @@ impl std::error::Error for Error {}
 impl From<EmitError> for Error {
     fn from(error: EmitError) -> Error {
         Error::Target(error.message)
+    }
+}
+
+impl From<act_runtime::Error> for Error {
+    fn from(error: act_runtime::Error) -> Error {
+        Error::Call(error)
     }
 }
 
