@@ -672,6 +672,8 @@ pub mod codes {
         RESULT_FIELDS = "E0502";
         /// The step of a repetition does not give the state that it began with.
         STATE = "E0503";
+        /// The range of a number parameter holds no number, or not its default, or stands at something else.
+        BAD_RANGE = "E0510";
         /// A line of an example names nothing of its kernel, or says of it what can't be said.
         EXAMPLE_NAME = "E0511";
         /// A value in an example does not fit what it is for.

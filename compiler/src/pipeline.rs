@@ -263,7 +263,13 @@ pub fn signature(graph: &Graph) -> Signature {
             None if result => ParamKind::Array { axes: Vec::new(), default: None },
             None => ParamKind::Scalar { default: decl.default },
         };
-        ParamDecl { name: decl.name.clone(), dtype: decl.dtype, kind, doc: decl.doc.clone() }
+        ParamDecl {
+            name: decl.name.clone(),
+            dtype: decl.dtype,
+            kind,
+            range: decl.range,
+            doc: decl.doc.clone(),
+        }
     };
     Signature {
         name: graph.name.clone(),

@@ -576,6 +576,9 @@ impl Inner {
             return Err(Error::Missing { what: "number", name: decl.name.clone() });
         };
         let dtype = number.dtype;
+        if let Some((low, high)) = number.range.filter(|&range| !within(dtype, value, range)) {
+            return Err(Error::Range { name: decl.name.clone(), low, high, value });
+        }
         bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
     }
 
@@ -758,6 +761,13 @@ pub(crate) fn bits(dtype: DType, value: f64) -> Option<u64> {
         DType::I32 => (f64::from(value as i32) == value).then_some(u64::from(value as i32 as u32)),
         DType::Bool => (value == 0.0 || value == 1.0).then_some(u64::from(value != 0.0)),
     }
+}
+
+/// Whether a number, rounded to its type, lies in a range, whose ends belong to it. NaN lies in none.
+#[inline]
+pub(crate) fn within(dtype: DType, value: f64, (low, high): (f64, f64)) -> bool {
+    let value = if dtype == DType::F32 { f64::from(value as f32) } else { value };
+    low <= value && value <= high
 }
 
 /// The number of threads that a number asked for means.

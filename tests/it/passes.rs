@@ -290,7 +290,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
 
 fn decl(name: String, dtype: DType, axes: Vec<Vec<DimId>>) -> Decl {
     let axes = (!axes.is_empty()).then_some(axes);
-    Decl { name, dtype, axes, default: None, doc: String::new() }
+    Decl { name, dtype, axes, default: None, range: None, doc: String::new() }
 }
 
 impl Maker {

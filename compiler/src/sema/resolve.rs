@@ -87,7 +87,8 @@ impl<'c, 'a> Checker<'c, 'a> {
         self.collect_dims(kernel);
         for param in &kernel.params {
             if let Some(range) = &param.range {
-                self.diagnostics.push(not_yet("a range of values", range.span));
+                self.const_expr(&range.low);
+                self.const_expr(&range.high);
             }
             if let Some(default) = &param.default {
                 self.const_expr(default);
