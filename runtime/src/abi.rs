@@ -202,6 +202,8 @@ pub struct ParamDecl {
     pub dtype: DType,
     /// Array or number.
     pub kind: ParamKind,
+    /// The numbers that a number may be, from the first to the second, both included; others are refused.
+    pub range: Option<(f64, f64)>,
     /// Its documentation, if any.
     pub doc: String,
 }

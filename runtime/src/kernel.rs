@@ -577,6 +577,9 @@ impl Inner {
             return Err(Error::Missing { what: "number", name: decl.name.clone() });
         };
         let dtype = number.dtype;
+        if let Some((low, high)) = number.range.filter(|&range| !within(dtype, value, range)) {
+            return Err(Error::Range { name: decl.name.clone(), low, high, value });
+        }
         element_bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
     }
 
@@ -748,6 +751,13 @@ impl Frame {
         self.data.push(buffer.as_ptr());
         self.copies.push((slot, buffer));
     }
+}
+
+/// Whether a number, rounded to its type, lies in a range, whose ends belong to it. NaN lies in none.
+#[inline]
+pub(crate) fn within(dtype: DType, value: f64, (low, high): (f64, f64)) -> bool {
+    let value = if dtype == DType::F32 { f64::from(value as f32) } else { value };
+    low <= value && value <= high
 }
 
 /// The number of threads that a number asked for means.

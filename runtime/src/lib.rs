@@ -36,6 +36,7 @@
 //!     name: name.into(),
 //!     dtype: DType::F32,
 //!     kind: ParamKind::Array { axes: vec![vec![0]], default: None },
+//!     range: None,
 //!     doc: String::new(),
 //! };
 //! let signature = Signature {

@@ -348,3 +348,28 @@ fn kernels_of_any_dtype() {
         assert!(act::compile_with(text, &wrong).is_err(), "{wrong:?}");
     }
 }
+
+#[test]
+fn numbers_outside_of_their_range_are_refused() {
+    let text = "kernel k(x: f32[n], t: f32 in 0.1..2 = 1, m: i32 in -1..1 = 0) -> f32[n] { x / t + m }";
+    let module = act::compile(text).expect("it compiles");
+    let kernel = module.kernel("k").expect("it is there");
+    let (x, mut y) = ([4.0f32], [0.0f32]);
+    let mut call = |numbers: &[f64]| {
+        let called = kernel.call(&[act::view(&x, [1])], &mut [act::view_mut(&mut y, [1])], numbers);
+        called.map(|()| y[0]).map_err(|error| error.to_string())
+    };
+    assert_eq!(call(&[]), Ok(4.0));
+    assert_eq!(call(&[2.0, -1.0]), Ok(1.0));
+    // The ends are numbers of the dtype: 0.1 is one that rounds to the lower end.
+    assert_eq!(call(&[0.1, 1.0]), Ok(41.0));
+    for (numbers, message) in [
+        ([2.001, 0.0], "`t` goes from 0.1 to 2.0 and can't be 2.001"),
+        ([f64::NAN, 0.0], "`t` goes from 0.1 to 2.0 and can't be NaN"),
+        ([1.0, 2.0], "`m` goes from -1.0 to 1.0 and can't be 2.0"),
+    ] {
+        assert_eq!(call(&numbers), Err(message.to_owned()));
+    }
+    let signature = kernel.signature();
+    assert_eq!(signature.params[2].range, Some((-1.0, 1.0)));
+}

@@ -315,7 +315,7 @@ fn storage(u: &mut Unstructured<'_>, dtype: DType) -> arbitrary::Result<DType> {
 
 fn decl(name: String, dtype: DType, axes: Vec<Vec<DimId>>) -> Decl {
     let axes = (!axes.is_empty()).then_some(axes);
-    Decl { name, dtype, axes, default: None, doc: String::new() }
+    Decl { name, dtype, axes, default: None, range: None, doc: String::new() }
 }
 
 impl Maker {

@@ -241,7 +241,12 @@ impl Subject {
         let args = self.source.params.iter().enumerate().map(|(param, decl)| {
             // Numbers come from the caller as f64: what they can't hold is not asked for.
             let kind = if decl.axes.is_none() { Kind::Ordinary } else { kind };
-            let bits = (0..self.len(param, &sizes)).map(|_| numbers.element(kind, decl.dtype)).collect();
+            let element = |numbers: &mut Numbers| {
+                let bits = numbers.element(kind, decl.dtype);
+                let Some((low, high)) = decl.range else { return bits };
+                Constant::new(decl.dtype, value(decl.dtype, bits).clamp(low, high)).bits
+            };
+            let bits = (0..self.len(param, &sizes)).map(|_| element(&mut numbers)).collect();
             Array { elem: elem(decl.dtype), bits }
         });
         Data { args: args.collect(), sizes }

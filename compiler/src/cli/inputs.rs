@@ -397,7 +397,8 @@ impl Call {
             match (&param.kind, &self.shapes.params[index]) {
                 _ if given => {}
                 (ParamKind::Scalar { default: None }, _) => {
-                    self.numbers[index] = Some(1.0);
+                    self.numbers[index] =
+                        Some(param.range.map_or(1.0, |(low, high)| 1.0_f64.clamp(low, high)));
                     self.origins[index] = Some("made up".to_owned());
                 }
                 (ParamKind::Array { default, .. }, Some(shape)) => match everywhere[index] {

@@ -329,6 +329,8 @@ pub struct Decl {
     pub axes: Option<Vec<Vec<DimId>>>,
     /// What it is when left out.
     pub default: Option<f64>,
+    /// From which number to which a scalar parameter goes, both included and of its dtype; calls with others are refused.
+    pub range: Option<(f64, f64)>,
     /// Documentation.
     pub doc: String,
 }

@@ -59,7 +59,8 @@ fn print_doc(out: &mut String, prefix: &str, doc: &str) {
 fn print_header(out: &mut String, graph: &Graph, names: &DimNames) {
     let params = graph.params.iter().enumerate().map(|(index, decl)| {
         let default = decl.default.map(|value| format!(" = {value:?}")).unwrap_or_default();
-        format!("%{index} {}{default}", decl_text(decl, names))
+        let range = decl.range.map(|(low, high)| format!(" in {low:?} to {high:?}")).unwrap_or_default();
+        format!("%{index} {}{range}{default}", decl_text(decl, names))
     });
     let results = graph.results.iter().map(|(decl, value)| format!("{} = {value}", decl_text(decl, names)));
     let _ = writeln!(out, "graph {}({}) -> ({})", graph.name, join(params), join(results));

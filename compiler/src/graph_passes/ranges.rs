@@ -1,6 +1,6 @@
 //! Analysis: between which numbers a node's elements lie, as the machine computes them.
 //!
-//! Seeded by constants and by functions with a bounded range; parameters may be anything. It knows three facts about
+//! Seeded by constants and by functions with a bounded range; parameters may be anything but what their declared range says. It knows three facts about
 //! the shape of a formula: `x * x ≥ 0`; `u - max(u) ≤ 0`; and a sum of `exp(u - max(u))` holds a term `exp(0) = 1`,
 //! so it is at least 1 (or 0, if there are no terms, or if the maximum is `-inf` and something else was subtracted).
 //!
@@ -197,7 +197,10 @@ fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
 /// The range of a node from those of its operands.
 fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> Range {
     match node.op {
-        Op::Param(_) => Range::any(node.dtype),
+        Op::Param(index) => match graph.params[index as usize].range {
+            Some((low, high)) => Range::new(low, high),
+            None => Range::any(node.dtype),
+        },
         Op::Const(constant) => of_constant(constant),
         Op::Index(dim) => {
             let last = graph.dims[dim].fixed().map_or(f64::from(i32::MAX), |size| (size - 1).max(0) as f64);

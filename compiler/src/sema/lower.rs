@@ -144,6 +144,11 @@ pub(super) fn evaluate_consts(session: &mut Session<'_>) {
     }
 }
 
+/// The value of an expression in an example, which sees constants only; poison if there is a message about it.
+pub(super) fn example_value<'a>(session: &mut Session<'a>, expr: &'a Expr) -> Value<'a> {
+    Lowerer::new(session, String::new()).const_expr(expr, "a value of an example")
+}
+
 /// Lowers one kernel; none if it has mistakes.
 pub(super) fn lower_kernel<'a>(
     session: &mut Session<'a>,
@@ -161,7 +166,7 @@ pub(super) fn lower_kernel<'a>(
 }
 
 /// The lines of a documentation comment as one text.
-fn doc_text(lines: &[ast::DocLine]) -> String {
+pub(super) fn doc_text(lines: &[ast::DocLine]) -> String {
     let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     lines.join("\n")
 }
@@ -229,11 +234,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             }
             let dtype = self.dtype(&param.ty.dtype);
             let default = param.default.as_ref().and_then(|value| self.default_value(value, dtype));
+            let range = param.range.as_ref().and_then(|range| self.value_range(param, range, dtype));
+            self.check_default(param, range, default);
             let decl = Decl {
                 name: name.to_owned(),
                 dtype: dtype.unwrap_or(DType::F32),
                 axes: dims.axes(&param.ty),
                 default,
+                range,
                 doc: String::new(),
             };
             if decl.dtype == DType::F64 {
@@ -329,6 +337,61 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
+    /// The ends of `in 1e-6..1e6`, rounded to the dtype of the parameter.
+    fn value_range(
+        &mut self,
+        param: &'a ast::Param,
+        range: &'a ast::ValueRange,
+        dtype: Option<DType>,
+    ) -> Option<(f64, f64)> {
+        let ends = [&range.low, &range.high].map(|end| (self.const_expr(end, "an end of a range"), end));
+        let dtype = dtype?;
+        let refused = |message: String| Diagnostic::error(codes::BAD_RANGE, range.span, message);
+        if param.ty.axes.is_some() || dtype == DType::Bool {
+            let error = refused(format!("`{}` is not a number, so it has no range", param.name.name));
+            self.report(error.with_other(param.ty.span, "its type"));
+            return None;
+        }
+        if dtype.is_storage() {
+            let error = refused(format!("a number of the dtype `{dtype}` has no range"));
+            let help = format!("declare it `{}`, in which it is used anyway", dtype.arithmetic());
+            self.report(error.with_other(param.ty.span, "its type").with_help(help));
+            return None;
+        }
+        let mut numbers = [0.0; 2];
+        for ((value, end), out) in ends.into_iter().zip(&mut numbers) {
+            *out = match value {
+                Value::Poison => return None,
+                Value::Number(number) if dtype.is_float() || number.whole().is_some() => {
+                    number.constant(dtype).value()
+                }
+                Value::Number(_) | Value::Bool(_) | Value::Node(_) | Value::Tuple(_) => {
+                    let message = format!("an end of this range is not a number of the dtype `{dtype}`");
+                    self.report(Diagnostic::error(codes::BAD_RANGE, end.span, message));
+                    return None;
+                }
+            };
+        }
+        let [low, high] = numbers;
+        if low <= high {
+            return Some((low, high));
+        }
+        self.report(refused("this range holds no number".to_owned()).with_help("the lower end stands first"));
+        None
+    }
+
+    /// A default must lie in the range.
+    fn check_default(&mut self, param: &ast::Param, range: Option<(f64, f64)>, default: Option<f64>) {
+        if let (Some((low, high)), Some(value), Some(written)) = (range, default, &param.default)
+            && !(low <= value && value <= high)
+        {
+            let message = format!("the default of `{}` lies outside of its range", param.name.name);
+            let error = Diagnostic::error(codes::BAD_RANGE, written.span, message);
+            let ends = param.range.as_ref().map_or(Span::NONE, |range| range.span);
+            self.report(error.with_other(ends, "the range"));
+        }
+    }
+
     /// The declarations of the results with the place of their types; a dtype that is not known poisons.
     fn result_decls(&mut self, kernel: &'a ast::Kernel, dims: &Dims<'a>) -> Vec<ResultDecl> {
         let written: Vec<(&str, Span, &ast::Type)> = match &kernel.results {
@@ -347,8 +410,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             let dtype = self.dtype(&ty.dtype);
             let axes = Some(dims.axes(ty).unwrap_or_default());
             let dtype_or = dtype.unwrap_or(DType::F32);
-            let decl =
-                Decl { name: name.to_owned(), dtype: dtype_or, axes, default: None, doc: String::new() };
+            let decl = Decl {
+                name: name.to_owned(),
+                dtype: dtype_or,
+                axes,
+                default: None,
+                range: None,
+                doc: String::new(),
+            };
             decls.push(ResultDecl { decl, ty: ty.span, known: dtype.is_some() });
         }
         decls

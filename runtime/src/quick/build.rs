@@ -315,7 +315,7 @@ fn numbers(plan: &Plan, flat: &VariantPlan) -> Option<Box<[Number]>> {
         let mut places = (0..flat.numbers.len()).filter(|&at| flat.numbers[at] as usize == index);
         let place = places.next().unwrap_or(NUMBERS - 1) as u8;
         let once = places.next().is_none();
-        once.then_some(Number { dtype: number.dtype, default: number.default, place })
+        once.then_some(Number { dtype: number.dtype, default: number.default, range: number.range, place })
     };
     plan.numbers.iter().enumerate().map(number).collect()
 }
