@@ -764,7 +764,9 @@ impl Run<'_> {
         if self.given.contains(&constant) || exact {
             return Range::of(value);
         }
-        hull([Wide::from(value)], ULPS, constant.dtype)
+        // A constant of f32, converted, is as far off as it was before.
+        let from_f32 = f64::from(value as f32) == value;
+        hull([Wide::from(value)], ULPS, if from_f32 { DType::F32 } else { constant.dtype })
     }
 
     fn reduce(&self, reduction: Reduction, args: &[NodeId], dims: DimSet, id: NodeId) -> Vec<Range> {

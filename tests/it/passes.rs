@@ -7,7 +7,7 @@ use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Decl, Graph, NodeId, Op, parse, verify};
 use act::graph_passes::{self, PASSES, ranges::Ranges};
-use act::ops::{Prim, Reduction};
+use act::ops::{Prim, Reduction, Scan};
 use act::types::{DType, Dim, DimId, DimKind, DimSet};
 use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
@@ -414,6 +414,7 @@ impl Maker {
                 self.function(u, Prim::Not, DType::Bool, &[DType::Bool], DType::Bool)?;
             }
             10 => self.function(u, Prim::Select, float, &[DType::Bool, float, float], float)?,
+            11 | 12 if u.ratio(1, 4)? => self.scan(u)?,
             11 | 12 => self.reduction(u)?,
             13 => self.fixed(u)?,
             14 => {
@@ -482,6 +483,29 @@ impl Maker {
             let degree = self.degree_of(&[arg], false);
             self.add(Op::Reduce { reduction, args: vec![arg], dims }, dtype, degree);
         }
+        Ok(())
+    }
+
+    /// A scan, or a k-th largest along a dimension that is not unrolled.
+    fn scan(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32, DType::F64])?;
+        let Some(value) = self.pick(u, dtype, true)? else { return Ok(()) };
+        let dims: Vec<DimId> = self.graph.nodes[value].dims.iter().collect();
+        if dims.is_empty() {
+            return Ok(());
+        }
+        let dim = *u.choose(&dims)?;
+        let degree = self.degree_of(&[value], false);
+        if self.graph.dims[dim].fixed().is_none() && u.ratio(1, 3)? {
+            let k = Op::Const(Constant::new(DType::I32, f64::from(u.int_in_range(0..=5)?)));
+            self.add(k, DType::I32, Some(1));
+            let k = self.graph.nodes.last().expect("it was added").0;
+            self.add(Op::KthLargest { args: [value, k], dim }, dtype, degree);
+            return Ok(());
+        }
+        let reduction = *u.choose(&[Reduction::Sum, Reduction::Max])?;
+        let scan = Scan { reduction, reverse: u.arbitrary()?, exclusive: u.arbitrary()? };
+        self.add(Op::Scan { scan, value, dim }, dtype, degree);
         Ok(())
     }
 
