@@ -767,7 +767,6 @@ fn all_dims(size: &SizeExpr, each: &dyn Fn(u32) -> bool) -> bool {
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use act_runtime::abi::{Abi, DimDecl, DimKind, Phase, Signature, SizeExpr, Variant};
-    use act_runtime::small;
     use cranelift_jit::{JITBuilder, JITModule};
     use cranelift_module::{Linkage, Module, default_libcall_names};
 
