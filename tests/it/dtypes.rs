@@ -70,7 +70,7 @@ fn hard_numbers() -> Vec<f64> {
         if random.below(8) == 0 {
             f64::from_bits(bits)
         } else {
-            f64::from_bits(bits & (1 << 63 | (1 << 52) - 1) | exponent << 52)
+            f64::from_bits(bits & !(0x7ff << 52) | exponent << 52)
         }
     }));
     numbers

@@ -88,14 +88,14 @@ impl Emit<'_, '_> {
 
     /// The bits of a float of 16 bits; of an `f64` by way of an `f32`.
     fn encode(&mut self, prim: Prim, x: Value) -> Value {
-        let narrow = if self.ty.elem == Elem::F64 { self.to_odd(x) } else { x };
+        let narrow = if self.ty.elem == Elem::F64 { self.rounded_to_odd(x) } else { x };
         self.ty = self.ty.with_elem(Elem::F32);
         if prim == Prim::ToF16 { storage::to_f16(self, narrow) } else { storage::to_bf16(self, narrow) }
     }
 
     /// An `f64` as an `f32`, rounded to odd. To nearest it goes wrong only where the last bit is 0: then by one number, back
     /// to where it came from.
-    fn to_odd(&mut self, x: Value) -> Value {
+    fn rounded_to_odd(&mut self, x: Value) -> Value {
         let wide = self.ty;
         let (float, int) = (wide.with_elem(Elem::F32), wide.with_elem(Elem::I32));
         let near = self.builder.push(float, Inst::Convert(x));
