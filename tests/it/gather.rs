@@ -98,7 +98,10 @@ fn an_empty_dimension_has_no_inside() {
     let text = "kernel k(x: f32[n, d], at: i32[n]) -> f32[n] { x[d = at else 5] }";
     near(&run(text, &args), &[5.0, 5.0]);
     let text = "kernel k(x: f32[n, d], at: i32[n]) -> f32[n, t = d + 2] { x[d = index(t) - 1 else 5] }";
-    near(&run(text, &args[..1].iter().cloned().chain([("at", whole(&[0, 0], &[2]))]).collect::<Vec<_>>()), &[5.0; 4]);
+    near(
+        &run(text, &args[..1].iter().cloned().chain([("at", whole(&[0, 0], &[2]))]).collect::<Vec<_>>()),
+        &[5.0; 4],
+    );
 }
 
 #[test]
@@ -142,8 +145,10 @@ fn a_position_is_not_mistaken_for_what_a_value_reduces() {
 
 #[test]
 fn a_dimension_of_fixed_size_at_a_position_of_the_call() {
-    let args = [("a", floats(&[1.0, 2.0], &[2])), ("b", floats(&[3.0, 4.0], &[2])), ("at", whole(&[1, 5], &[2]))];
-    let text = "kernel k(a: f32[n], b: f32[n], at: i32[n]) -> f32[n] { dim s = 2; stack[s](a, b)[s = at else -1] }";
+    let args =
+        [("a", floats(&[1.0, 2.0], &[2])), ("b", floats(&[3.0, 4.0], &[2])), ("at", whole(&[1, 5], &[2]))];
+    let text =
+        "kernel k(a: f32[n], b: f32[n], at: i32[n]) -> f32[n] { dim s = 2; stack[s](a, b)[s = at else -1] }";
     near(&run(text, &args), &[3.0, -1.0]);
     let x = floats(&places(6), &[2, 3]);
     let args = [("x", x), ("at", whole(&[2, -1], &[2]))];
@@ -154,7 +159,9 @@ fn a_dimension_of_fixed_size_at_a_position_of_the_call() {
 #[test]
 fn shifts_pads_and_longer_results() {
     let x = floats(&places(3), &[1, 3]);
-    let call = |body: &str, result: &str| run(&format!("kernel k(x: f32[n, d]) -> f32[{result}] {{ {body} }}"), &[("x", x.clone())]);
+    let call = |body: &str, result: &str| {
+        run(&format!("kernel k(x: f32[n, d]) -> f32[{result}] {{ {body} }}"), &[("x", x.clone())])
+    };
     near(&call("x[d = index(d) - 1 else 0]", "n, d"), &[0.0, 10.0, 11.0]);
     near(&call("x[d = index(d) + 1]", "n, d"), &[11.0, 12.0, f64::NAN]);
     near(&call("x[d = size(d) - 1 - index(d)]", "n, d"), &[12.0, 11.0, 10.0]);
@@ -163,18 +170,26 @@ fn shifts_pads_and_longer_results() {
     near(&call("x[d = 2]", "n"), &[12.0]);
     near(&call("x[d = 3 else 1]", "n"), &[1.0]);
     // The position of a step.
-    near(&call("(iterate 2 (s = x) { (s = s + s[d = index(d) - 1 else 0]) }).s", "n, d"), &[10.0, 31.0, 44.0 + 10.0 - 10.0]);
+    near(
+        &call("(iterate 2 (s = x) { (s = s + s[d = index(d) - 1 else 0]) }).s", "n, d"),
+        &[10.0, 31.0, 44.0 + 10.0 - 10.0],
+    );
 }
 
 #[test]
 fn what_is_read_elsewhere_is_not_written_in_place() {
     let kernel = |text: &str| act::compile(text).expect("it compiles");
-    for body in ["x - x[d = index(d) - 1 else 0]", "x[n = index(n) + 1]", "exp(x)[d = index(d) - 1 else 0] + x"] {
+    for body in
+        ["x - x[d = index(d) - 1 else 0]", "x[n = index(n) + 1]", "exp(x)[d = index(d) - 1 else 0] + x"]
+    {
         let module = kernel(&format!("kernel k(x: f32[n, d]) -> f32[n, d] {{ {body} }}"));
         assert!(!module.kernel("k").expect("the kernel").in_place("x", "y"), "{body}");
     }
     let text = "kernel k(x: f32[n, d], label: i32[n], g: f32[c]) -> f32[n, d] { x * g[c = label] }";
-    assert!(kernel(text).kernel("k").expect("the kernel").in_place("x", "y"), "x is read where it is written");
+    assert!(
+        kernel(text).kernel("k").expect("the kernel").in_place("x", "y"),
+        "x is read where it is written"
+    );
 }
 
 #[test]

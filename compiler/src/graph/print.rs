@@ -177,8 +177,11 @@ impl fmt::Display for NodeText<'_> {
                 write!(f, "rename {value} {}", pairs.join(", "))?
             }
             Op::Gather { dims, args } => {
-                let pairs: Vec<String> =
-                    dims.iter().zip(&args[1..]).map(|(dim, at)| format!("{}={at}", names.get(*dim))).collect();
+                let pairs: Vec<String> = dims
+                    .iter()
+                    .zip(&args[1..])
+                    .map(|(dim, at)| format!("{}={at}", names.get(*dim)))
+                    .collect();
                 write!(f, "gather {} {}", args[0], pairs.join(", "))?
             }
         }

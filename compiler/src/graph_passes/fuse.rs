@@ -218,9 +218,9 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                     && match node.op {
                         Op::Reduce { dims, .. } => both(dims),
                         Op::Index(dim) => dim != a && dim != b,
-                        Op::Rename { ref names, .. } => {
-                            names.iter().all(|&(from, to)| ![from, to].contains(&a) && ![from, to].contains(&b))
-                        }
+                        Op::Rename { ref names, .. } => names
+                            .iter()
+                            .all(|&(from, to)| ![from, to].contains(&a) && ![from, to].contains(&b)),
                         Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }

@@ -56,7 +56,8 @@ impl<'a> Lowerer<'_, 'a> {
                 continue;
             };
             let meant = |(other, position): (usize, &Value<'a>)| {
-                other != at && matches!(position, Value::Node(node) if self.graph.nodes[*node].dims.contains(dim))
+                other != at
+                    && matches!(position, Value::Node(node) if self.graph.nodes[*node].dims.contains(dim))
             };
             let clash = positions.iter().enumerate().any(meant);
             let node = *node;
@@ -111,9 +112,7 @@ impl<'a> Lowerer<'_, 'a> {
     fn position(&mut self, position: &Operand<'a>) -> Option<NodeId> {
         let whole = match &position.value {
             Value::Node(node) => self.graph.nodes[*node].dtype == DType::I32,
-            Value::Number(number) => {
-                number.whole().is_some_and(|whole| i32::try_from(whole).is_ok())
-            }
+            Value::Number(number) => number.whole().is_some_and(|whole| i32::try_from(whole).is_ok()),
             Value::Bool(_) | Value::Tuple(_) => false,
             Value::Poison => return None,
         };
@@ -122,7 +121,8 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let message = format!("a position must be an integer, but this is {}", self.describe(position));
         let mut error = Diagnostic::error(codes::POSITION, position.span, message);
-        let is_float = matches!(&position.value, Value::Node(node) if self.graph.nodes[*node].dtype.is_float());
+        let is_float =
+            matches!(&position.value, Value::Node(node) if self.graph.nodes[*node].dtype.is_float());
         if is_float {
             let text = self.session.sources.snippet(position.span).to_owned();
             error = error.with_fix(
@@ -160,7 +160,8 @@ impl<'a> Lowerer<'_, 'a> {
     fn proven(&self, index: NodeId, dim: DimId) -> (bool, bool) {
         let (to, down) = match &self.graph.nodes[index].op {
             Op::Index(to) => (*to, 0),
-            Op::Prim(Prim::Sub, args) => match (&self.graph.nodes[args[0]].op, &self.graph.nodes[args[1]].op) {
+            Op::Prim(Prim::Sub, args) => match (&self.graph.nodes[args[0]].op, &self.graph.nodes[args[1]].op)
+            {
                 (Op::Index(to), Op::Const(down)) if down.value() >= 0.0 => (*to, down.value() as i64),
                 _ => return (false, false),
             },

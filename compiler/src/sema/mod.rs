@@ -28,9 +28,9 @@
 
 mod builtin;
 mod calls;
+mod computed;
 mod dims;
 mod filter;
-mod computed;
 mod gather;
 mod infer;
 mod items;

@@ -26,7 +26,8 @@ impl Emitter<'_> {
     /// What memory holds at computed positions.
     pub(super) fn gather(&mut self, access: &Access, ty: Type) -> ir::Value {
         let at = self.address(access);
-        let base = if at.offset == 0 { at.base } else { ins!(self).iadd_imm_s(at.base, i64::from(at.offset)) };
+        let base =
+            if at.offset == 0 { at.base } else { ins!(self).iadd_imm_s(at.base, i64::from(at.offset)) };
         let positions = access.index.iter().enumerate().map(|(axis, &position)| {
             let Type { elem, lanes } = self.func.values[position];
             (elem, Along { axis, position, lanes })

@@ -254,7 +254,13 @@ impl Emitter<'_> {
     }
 
     /// Copies the active lanes to the stack, one after another, and loads them from there.
-    pub(super) fn load_copied_by(&mut self, at: Address, ty: Type, active: ir::Value, step: ir::Value) -> ir::Value {
+    pub(super) fn load_copied_by(
+        &mut self,
+        at: Address,
+        ty: Type,
+        active: ir::Value,
+        step: ir::Value,
+    ) -> ir::Value {
         let slot = self.spare_slot();
         let zero = self.constant(Type { elem: Elem::I32, lanes: 4 }, 0);
         let spare = ins!(self).stack_addr(types::I64, slot, 0);
