@@ -727,11 +727,12 @@ impl Run<'_> {
                 let position = self.of(args[axis + 1])[indices[axis][number]];
                 let last = self.size(dim) as f64 - 1.0;
                 outside |= position.lo < 0.0 || position.hi > last;
-                let inside = position.lo.max(0.0) as i64..=position.hi.min(last) as i64;
-                let inside = if position.lo > last || position.hi < 0.0 { 1..=0 } else { inside };
+                let any = position.lo <= last && position.hi >= 0.0;
+                let inside = position.lo.max(0.0) as usize..=position.hi.min(last).max(0.0) as usize;
+                let inside: Vec<usize> = if any { inside.collect() } else { Vec::new() };
                 offsets = offsets
                     .iter()
-                    .flat_map(|&at| inside.clone().map(move |position| (at, position as usize)))
+                    .flat_map(|&at| inside.iter().map(move |position| (at, position)))
                     .map(|(at, position)| at + position * strides[axis])
                     .collect();
             }

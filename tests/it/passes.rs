@@ -363,10 +363,37 @@ impl Maker {
         Ok(())
     }
 
+    /// A parameter at computed positions along some of its dimensions.
+    fn gather(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let params = self.graph.params.len() as u32;
+        let leaf = NodeId::from_u32(u.int_in_range(0..=params - 1)?);
+        let node = self.graph.nodes[leaf].clone();
+        let (mut dims, mut args) = (Vec::new(), vec![leaf]);
+        for dim in node.dims.iter() {
+            if !u.ratio(2, 3)? {
+                continue;
+            }
+            // Positions are often inside: along a dimension, or one of few numbers.
+            if u.ratio(1, 2)? {
+                let along = DimId::from_u32(u.int_in_range(0..=4)?);
+                self.add(Op::Index(along), DType::I32, Some(1));
+            }
+            if let Some(index) = self.pick(u, DType::I32, true)? {
+                dims.push(dim);
+                args.push(index);
+            }
+        }
+        if !dims.is_empty() {
+            let degree = self.degree[leaf.as_u32() as usize];
+            self.add(Op::Gather { dims, args }, node.dtype, degree);
+        }
+        Ok(())
+    }
+
     /// Adds a node, or not, if what was drawn doesn't fit.
     fn node(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let float = *u.choose(&[DType::F32, DType::F32, DType::F32, DType::F64])?;
-        match u.int_in_range(0..=15)? {
+        match u.int_in_range(0..=17)? {
             0 => {
                 let value = *u.choose(&[0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -4.0])?;
                 self.add(Op::Const(Constant::new(float, value)), float, Some(1));
@@ -417,6 +444,7 @@ impl Maker {
             11 | 12 if u.ratio(1, 4)? => self.scan(u)?,
             11 | 12 => self.reduction(u)?,
             13 => self.fixed(u)?,
+            15 | 16 => self.gather(u)?,
             14 => {
                 let (from, to) = *u.choose(&[
                     (DType::I32, float),

@@ -82,7 +82,7 @@ impl<'a> Lowerer<'_, 'a> {
         let Some(index) = self.position(position) else { return Value::Poison };
         let inside = self.inside(index, dim, position.span);
         let Value::Node(value) = self.gathered(base, node, dim, index) else { return Value::Poison };
-        if self.is_zero_outside(value, otherwise) {
+        if self.is_zero_outside(value, (dim, index), otherwise) {
             return Value::Node(value);
         }
         let no = match otherwise {
@@ -94,8 +94,13 @@ impl<'a> Lowerer<'_, 'a> {
         self.select(cond, Operand { value: Value::Node(value), span: base.span }, no, position.span)
     }
 
-    /// Whether an indexed parameter is by itself what stands outside: a zero.
-    fn is_zero_outside(&self, value: NodeId, otherwise: Option<&Operand<'a>>) -> bool {
+    /// Whether an indexed parameter is by itself what stands outside: a zero, since it is read at the position.
+    fn is_zero_outside(
+        &self,
+        value: NodeId,
+        (dim, index): (DimId, NodeId),
+        otherwise: Option<&Operand<'a>>,
+    ) -> bool {
         let node = &self.graph.nodes[value];
         let zero = match (otherwise.map(|value| &value.value), node.dtype) {
             (None, dtype) => !dtype.is_float(),
@@ -105,7 +110,9 @@ impl<'a> Lowerer<'_, 'a> {
             (Some(Value::Bool(value)), DType::Bool) => !value,
             (Some(_), _) => false,
         };
-        zero && matches!(node.op, Op::Gather { .. })
+        let Op::Gather { dims, args } = &node.op else { return false };
+        let reads = dims.iter().zip(&args[1..]).any(|(own, position)| (*own, *position) == (dim, index));
+        zero && reads
     }
 
     /// A position as an integer.
