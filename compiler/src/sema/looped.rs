@@ -69,9 +69,11 @@ impl<'a> Lowerer<'_, 'a> {
             Err(Fails::Type(at, from, to)) if must => {
                 let (name, first) = &state[at];
                 let message = format!("the state `{name}` is {from} before a step and {to} after it");
-                let error = Diagnostic::error(codes::STATE, first.span, message)
-                    .with_note("the steps are a loop, and its state has one type")
-                    .with_help(format!("convert the one or the other: `{from}(…)`"));
+                let mut error = Diagnostic::error(codes::STATE, first.span, message)
+                    .with_note("the steps are a loop, and its state has one type");
+                if from != DType::Bool && to != DType::Bool {
+                    error = error.with_help(format!("convert what a step gives: `{from}(…)`"));
+                }
                 self.report(error);
                 Some(Value::Poison)
             }
