@@ -9,6 +9,8 @@
 //! one that its size is made of, so that `x` along `j` has its dimensions in the order that `x` has. The numbers of dimensions
 //! are given as they come up; [`Lowerer::order_dims`] renumbers them at the end.
 
+use std::collections::hash_map::Entry;
+
 use cranelift_entity::{EntityRef, PrimaryMap};
 use rustc_hash::FxHashMap;
 
@@ -230,8 +232,8 @@ impl<'a> Lowerer<'_, 'a> {
                 continue;
             };
             let Some(inside) = nesting.repeats.get(&repeat) else { continue };
-            if !copies.contains_key(&repeat) {
-                copies.insert(repeat, self.graph.repeats.push(self.graph.repeats[repeat]));
+            if let Entry::Vacant(copy) = copies.entry(repeat) {
+                copy.insert(self.graph.repeats.push(self.graph.repeats[repeat]));
                 for &node in inside.nodes.iter().chain(&inside.finals) {
                     if !seen.contains(&node) {
                         seen.push(node);

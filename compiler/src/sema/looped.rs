@@ -2,7 +2,7 @@
 //!
 //! Which are loops: those with more than [`MAX_STATE_STEPS`] steps or a number of steps that is known at the call only, and of the
 //! others those of more than [`FEW`] steps whose block reduces over what is not unrolled or would become more than
-//! [`MANY`] nodes. Where the block can't be the same for every step (it reads a value at the step, or the type of the state
+//! [`MANY`] nodes, or which reads the state along other dimensions. Where the block can't be the same for every step (it reads a value at the step, or the type of the state
 //! changes from step to step), all steps are written out, if there are few enough.
 //!
 //! The type of the state is that which a step leaves as it is: its dimensions are those of the first value and of what a step
@@ -69,9 +69,11 @@ impl<'a> Lowerer<'_, 'a> {
             Err(Fails::Type(at, from, to)) if must => {
                 let (name, first) = &state[at];
                 let message = format!("the state `{name}` is {from} before a step and {to} after it");
-                let error = Diagnostic::error(codes::STATE, first.span, message)
-                    .with_note("the steps are a loop, and its state has one type")
-                    .with_help(format!("convert the one or the other: `{from}(…)`"));
+                let mut error = Diagnostic::error(codes::STATE, first.span, message)
+                    .with_note("the steps are a loop, and its state has one type");
+                if from != DType::Bool && to != DType::Bool {
+                    error = error.with_help(format!("convert what a step gives: `{from}(…)`"));
+                }
                 self.report(error);
                 Some(Value::Poison)
             }
@@ -98,11 +100,10 @@ impl<'a> Lowerer<'_, 'a> {
         let mark = self.mark_place();
         // A first step from the first values tells what it is made of.
         let next = self.checked_step(repeat, state, place)?;
-        if let (false, Count::Number(count)) = (must, count)
-            && !self.is_large(mark.nodes, count)
-        {
-            return Ok(None);
-        }
+        let large = match count {
+            Count::Number(count) => must || self.is_large(mark.nodes, count),
+            Count::Size(_) => true,
+        };
         let mut types = Vec::with_capacity(state.len());
         for (at, ((_, init), (_, next))) in state.iter().zip(&next).enumerate() {
             let dtype = match (self.dtype_of_state(init), self.dtype_of_state(next)) {
@@ -140,6 +141,10 @@ impl<'a> Lowerer<'_, 'a> {
                 let wider = dims.union(self.dims_of_state(next));
                 stable &= after == *dtype && wider == *dims;
                 (*dtype, *dims) = (after, wider);
+            }
+            // Written out, each step that reads the one before along other dimensions would compute it anew.
+            if stable && !large && across.is_empty() {
+                return Ok(None);
             }
             if stable {
                 let ends = self.ends(id, (&carries, &across), &next, &types);
