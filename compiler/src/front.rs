@@ -6,7 +6,8 @@ use crate::diag::{Diagnostics, Source, Sources, render};
 use crate::emit::{self, CompiledKernel, EmitError};
 use crate::pipeline::{self, Blind, CompileError, Options};
 
-/// Why a text does not become kernels. Displays as the compiler's messages, with the places in the text.
+/// Why a text does not become kernels, or a call not results. Displays as the compiler's messages, with the places in the
+/// text.
 #[derive(Debug)]
 pub enum Error {
     /// Mistakes in the text.
@@ -18,6 +19,8 @@ pub enum Error {
     },
     /// This machine or the target can't run the kernels; in a sentence.
     Target(String),
+    /// A kernel that is not there, or a call that does not fit; for programs that have one error type for both.
+    Call(act_runtime::Error),
 }
 
 impl std::fmt::Display for Error {
@@ -27,6 +30,7 @@ impl std::fmt::Display for Error {
                 f.write_str(render(diagnostics, sources, false).trim_end())
             }
             Error::Target(message) => f.write_str(message),
+            Error::Call(error) => write!(f, "{error}"),
         }
     }
 }
@@ -36,6 +40,12 @@ impl std::error::Error for Error {}
 impl From<EmitError> for Error {
     fn from(error: EmitError) -> Error {
         Error::Target(error.message)
+    }
+}
+
+impl From<act_runtime::Error> for Error {
+    fn from(error: act_runtime::Error) -> Error {
+        Error::Call(error)
     }
 }
 

@@ -74,6 +74,7 @@ enum Source {
     Param(u32),
     Result(u32),
     Scratch(NodeId),
+    Packed(NodeId),
 }
 
 /// One axis of a buffer.
@@ -281,6 +282,8 @@ impl Lower<'_> {
         let outside = self.scope.lanes.is_some();
         self.unroll = self.schedule.regions[self.next_region].unroll;
         self.next_region += 1;
+        let packed = |&(node, group)| (node, self.kept.insert(node, Place::Packed(group)));
+        let elsewhere: Vec<(NodeId, Option<Place>)> = region.packed.iter().map(packed).collect();
         match &region.kind {
             RegionKind::Map => self.loops(&region.kept, !outside, &mut |lower| {
                 lower.compute(&region.nodes);
@@ -294,11 +297,19 @@ impl Lower<'_> {
                 });
             }
         }
+        for (node, place) in elsewhere {
+            self.kept.remove(&node);
+            self.kept.extend(place.map(|place| (node, place)));
+        }
         for &(node, place) in &region.keeps {
             // A parameter is read where it is, also after it was stored as a result.
             let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
-            if !matches!(place, Place::Result(i) if !read_there(i)) {
-                self.kept.insert(node, place);
+            match place {
+                Place::Packed(_) => {}
+                Place::Result(i) if !read_there(i) => {}
+                Place::Result(_) | Place::Borrow(_) | Place::Scratch => {
+                    self.kept.insert(node, place);
+                }
             }
         }
     }
@@ -539,7 +550,7 @@ impl Lower<'_> {
                     .filter(|part| part.1 == node)
                     .map(|part| part.0.clone())
                     .collect(),
-                Place::Borrow(_) | Place::Scratch => vec![Vec::new()],
+                Place::Borrow(_) | Place::Scratch | Place::Packed(_) => vec![Vec::new()],
             };
             for at in positions {
                 let access = self.place(node, place, &at, lanes);
@@ -564,6 +575,14 @@ impl Lower<'_> {
                     .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
                 let axes = self.scratch_axes(&groups, laned);
                 let buffer = self.buffer(&Source::Scratch(node), axes.clone());
+                self.access(buffer, axes, at, lanes)
+            }
+            Place::Packed(last) => {
+                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+                groups.retain(|&group| group != last);
+                groups.push(last);
+                let axes: Vec<Axis> = groups.into_iter().map(|group| Axis::Groups(vec![group])).collect();
+                let buffer = self.buffer(&Source::Packed(node), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
         }
@@ -706,6 +725,9 @@ impl Lower<'_> {
             }
             Source::Scratch(node) => {
                 (format!("n{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype)
+            }
+            Source::Packed(node) => {
+                (format!("packed{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype)
             }
         };
         let dims: Vec<Vec<DimId>> = axes

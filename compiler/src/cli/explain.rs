@@ -517,6 +517,7 @@ fn place_of(graph: &Graph, node: NodeId, place: Place, full: DimSet) -> (String,
             (decl.name.clone(), bytes)
         }
         Place::Scratch => (format!("{node} in scratch memory"), graph.nodes[node].dtype.bytes()),
+        Place::Packed(_) => (format!("a copy of {node}"), graph.nodes[node].dtype.bytes()),
     }
 }
 

@@ -39,6 +39,9 @@ pub enum Place {
     Borrow(usize),
     /// A scratch array over the value's groups that are not parallel.
     Scratch,
+    /// A copy over all groups of the value, parallel ones too, with this one innermost: for the regions that name it in
+    /// [`Region::packed`], and no others.
+    Packed(Group),
 }
 
 /// What the innermost loops of a region are.
@@ -72,6 +75,8 @@ pub struct Region {
     pub nodes: Vec<NodeId>,
     /// Values stored.
     pub keeps: Vec<(NodeId, Place)>,
+    /// Values read from the copy that has the group innermost which carries the lanes here.
+    pub packed: Vec<(NodeId, Group)>,
 }
 
 /// Part of what is done for one parallel place.
@@ -172,6 +177,10 @@ impl Printer<'_> {
                     if !region.nodes.is_empty() {
                         write!(f, " computes {}", list(&region.nodes))?;
                     }
+                    if !region.packed.is_empty() {
+                        let nodes: Vec<NodeId> = region.packed.iter().map(|(node, _)| *node).collect();
+                        write!(f, " reads {} packed", list(&nodes))?;
+                    }
                     for (node, place) in &region.keeps {
                         match place {
                             Place::Result(i) => write!(f, ", stores {node} as {}", self.result(*i))?,
@@ -179,6 +188,9 @@ impl Printer<'_> {
                                 write!(f, ", keeps {node} in the memory of {}", self.result(*i))?;
                             }
                             Place::Scratch => write!(f, ", keeps {node} in scratch")?,
+                            Place::Packed(group) => {
+                                write!(f, ", packs {node} along {}", self.groups(&[*group]))?;
+                            }
                         }
                     }
                     writeln!(f)?;

@@ -12,8 +12,12 @@
 //!    stored by the first region that computes them anyway, else by a map region at their level.
 //! 5. A value that several regions need is computed again, unless that costs more than [`RECOMPUTE`] operations: then the first region keeps it, in
 //!    the memory of a result that is written later anyway, else in a scratch array.
-//! 6. A run of several groups is walked as one line. What it reads lies so, or is put in scratch first; a result that lies otherwise
+//! 6. A factor of a contraction that does not lie along the lanes, and is the same for many results, is copied so that it does
+//!    (`pack`).
+//! 7. A run of several groups is walked as one line. What it reads lies so, or is put in scratch first; a result that lies otherwise
 //!    is stored by a map region of its own.
+
+mod pack;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -38,6 +42,7 @@ pub fn fuse(graph: &Graph) -> Regions {
         memory: FxHashMap::default(),
         stored: FxHashSet::default(),
         uniform: FxHashSet::default(),
+        packed: FxHashSet::default(),
         borrowed: FxHashSet::default(),
         crossed: FxHashSet::default(),
     };
@@ -265,6 +270,8 @@ struct Fuser<'g> {
     stored: FxHashSet<(usize, usize)>,
     /// Uniform values computed so far.
     uniform: FxHashSet<NodeId>,
+    /// Copies that are made.
+    packed: FxHashSet<(NodeId, Group)>,
     /// Results whose memory holds a kept value.
     borrowed: FxHashSet<usize>,
     /// Results whose memory is not the line that some region walks: no place for what such a region may read or store.
@@ -287,11 +294,15 @@ impl Fuser<'_> {
             self.reduces(|dims, parallel| !parallel.is_empty() && dims.intersection(parallel).is_empty());
         let main: Vec<NodeId> =
             self.reduces(|dims, parallel| parallel.is_empty() || !dims.intersection(parallel).is_empty());
+        let packable = if self.parallel.is_empty() { Vec::new() } else { self.packable_before(&main) };
         // What the prologue computes must not look parallel to it.
         let parallel = std::mem::take(&mut self.parallel);
         let lanes = std::mem::take(&mut self.regions.lanes);
         let mut prologue = Vec::new();
         self.levels_of(&once, &levels, &mut prologue);
+        for (factor, group) in packable {
+            self.pack(factor, group, &mut prologue);
+        }
         (self.parallel, self.regions.lanes) = (parallel, lanes);
         let mut body = Vec::new();
         let deepest = main.iter().map(|node| levels[node]).max().unwrap_or(0);
@@ -397,7 +408,8 @@ impl Fuser<'_> {
         }
         let kept: Vec<Group> =
             self.regions.groups_of(nest.operand.difference(nest.dims).difference(self.parallel));
-        let nodes = self.needed(&roots, steps);
+        let packed = self.packed_for(&members, steps);
+        let nodes = self.needed_beside(&roots, &packed, steps);
         let mut keeps = self.stores_on_the_way(nest.operand, &nodes);
         for &reduce in &members {
             let place = if kept.is_empty() { None } else { Some(self.place_of_reduction(reduce)) };
@@ -405,7 +417,7 @@ impl Fuser<'_> {
             self.memory.insert(reduce, place);
         }
         let kind = RegionKind::Reduce { form: nest.form, outer, inner, reduces: members };
-        steps.push(Step::Region(Region { kept, kind, nodes, keeps }));
+        steps.push(Step::Region(Region { kept, kind, nodes, keeps, packed }));
         self.keep_for_later(steps);
     }
 
@@ -476,6 +488,7 @@ impl Fuser<'_> {
                 kind: RegionKind::Map,
                 nodes,
                 keeps: vec![(root, Place::Scratch)],
+                packed: Vec::new(),
             }));
         }
     }
@@ -515,8 +528,18 @@ impl Fuser<'_> {
 
     /// What a region with these roots has to compute, operands first. Uniform values among it become a step before it.
     fn needed(&mut self, roots: &[NodeId], steps: &mut Vec<Step>) -> Vec<NodeId> {
+        self.needed_beside(roots, &[], steps)
+    }
+
+    /// The same for a region that reads some values from copies.
+    fn needed_beside(
+        &mut self,
+        roots: &[NodeId],
+        packed: &[(NodeId, Group)],
+        steps: &mut Vec<Step>,
+    ) -> Vec<NodeId> {
         let (mut nodes, mut uniform) = (Vec::new(), Vec::new());
-        let mut seen = FxHashSet::default();
+        let mut seen: FxHashSet<NodeId> = packed.iter().map(|(node, _)| *node).collect();
         for &root in roots {
             self.visit(root, &mut seen, &mut nodes, &mut uniform);
         }
@@ -575,7 +598,8 @@ impl Fuser<'_> {
         let roots: Vec<NodeId> = keeps.iter().map(|&(node, _)| node).collect();
         let nodes = self.needed(&roots, steps);
         let kept = self.regions.groups_of(dims.difference(self.parallel));
-        steps.push(Step::Region(Region { kept, kind: RegionKind::Map, nodes, keeps }));
+        let (kind, packed) = (RegionKind::Map, Vec::new());
+        steps.push(Step::Region(Region { kept, kind, nodes, keeps, packed }));
         self.keep_for_later(steps);
     }
 
@@ -742,7 +766,7 @@ impl Fuser<'_> {
                     Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
-                    Place::Scratch | Place::Result(_) => {}
+                    Place::Scratch | Place::Result(_) | Place::Packed(_) => {}
                 }
             }
         }
@@ -768,6 +792,8 @@ impl Fuser<'_> {
 fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
     let mut pairs = Vec::new();
     let steps: Vec<&Step> = regions.prologue.iter().chain(&regions.body).collect();
+    // What each range reads of all places must not be what another one has written.
+    let shared = if regions.parallel.is_empty() { 0 } else { regions.prologue.len() };
     for (result, (decl, _)) in graph.results.iter().enumerate() {
         let writes = |step: &&Step| match step {
             Step::Values(_) => false,
@@ -781,7 +807,8 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            if alike && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
+            let open = alike && !read(&steps[..shared]);
+            if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
         }

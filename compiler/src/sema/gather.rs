@@ -161,7 +161,6 @@ impl<'a> Lowerer<'_, 'a> {
 
 /// A function of 32-bit integers and conditions; none where it has no such value.
 fn integer(prim: Prim, args: &[i64]) -> Option<i64> {
-    #[expect(clippy::match_wildcard_for_single_variants, reason = "the table has many rows")]
     let value = match (prim, args) {
         (Prim::Add, [a, b]) => a + b,
         (Prim::Sub, [a, b]) => a - b,

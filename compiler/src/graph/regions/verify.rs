@@ -9,7 +9,8 @@ use crate::types::DimSet;
 
 /// All that is wrong with `regions`, followed by their text form.
 pub fn verify(graph: &Graph, regions: &Regions) -> Result<(), String> {
-    let mut check = Check { graph, regions, known: FxHashSet::default(), errors: Vec::new() };
+    let (known, packed) = (FxHashSet::default(), FxHashSet::default());
+    let mut check = Check { graph, regions, known, packed, errors: Vec::new() };
     check.groups();
     // The other rules look groups and dimensions up.
     if check.errors.is_empty() {
@@ -28,6 +29,8 @@ struct Check<'a> {
     regions: &'a Regions,
     /// Nodes that a later step may read.
     known: FxHashSet<NodeId>,
+    /// Copies that a later region may name.
+    packed: FxHashSet<(NodeId, Group)>,
     errors: Vec<String>,
 }
 
@@ -87,6 +90,11 @@ impl Check<'_> {
         self.require(once, || format!("two loops over one group, around {:?}", region.nodes));
         let around = self.dims(&all);
         let mut inside = FxHashSet::default();
+        for copy in &region.packed {
+            let made = self.packed.contains(copy);
+            self.require(made, || format!("there is no copy of {} along group {}", copy.0, copy.1));
+            inside.insert(copy.0);
+        }
         for &node in &region.nodes {
             let missing = self.grouped(self.graph.nodes[node].dims).difference(around);
             self.require(missing.is_empty(), || format!("no loop over a dimension of {node}"));
@@ -103,9 +111,16 @@ impl Check<'_> {
         for (node, place) in &region.keeps {
             let computed = self.is_known(*node, &inside);
             self.require(computed, || format!("{node} is stored, but not computed"));
-            if let Place::Result(index) | Place::Borrow(index) = place {
-                let exists = *index < self.graph.results.len();
-                self.require(exists, || format!("{node} is stored as result {index}"));
+            match place {
+                Place::Result(index) | Place::Borrow(index) => {
+                    let exists = *index < self.graph.results.len();
+                    self.require(exists, || format!("{node} is stored as result {index}"));
+                }
+                Place::Packed(group) => {
+                    self.packed.insert((*node, *group));
+                    continue;
+                }
+                Place::Scratch => {}
             }
             self.known.insert(*node);
         }
