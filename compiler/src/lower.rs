@@ -4,13 +4,16 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
-use rustc_hash::FxHashMap;
+mod gather;
+mod scan;
 
-use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Repeat, State, Step};
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId, Steps};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
 use crate::ops::Prim;
@@ -35,12 +38,23 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
         scalars: FxHashMap::default(),
+        across: read_across(graph),
+        numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
         stmts: Vec::new(),
     };
     lower.phase();
     lower.func
+}
+
+/// What is read along other names and is no parameter.
+fn read_across(graph: &Graph) -> FxHashSet<NodeId> {
+    let values = graph.nodes.values().filter_map(|node| match node.op {
+        Op::Rename { value, .. } => Some(value),
+        _ => None,
+    });
+    values.filter(|&value| matches!(graph.nodes[value].op, Op::Carry { .. })).collect()
 }
 
 /// The element type of a dtype.
@@ -96,6 +110,10 @@ struct Lower<'g> {
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     scalars: FxHashMap<u32, Scalar>,
+    /// Carried values that are read along other names: no line of several groups.
+    across: FxHashSet<NodeId>,
+    /// The numbers of the steps of loops.
+    numbers: FxHashMap<RepeatId, Value>,
     /// Where kept values are.
     kept: FxHashMap<NodeId, Place>,
     scope: Scope,
@@ -274,8 +292,60 @@ impl Lower<'_> {
             match step {
                 Step::Values(nodes) => self.compute(nodes),
                 Step::Region(region) => self.region(region),
+                Step::Repeat(repeat) => self.repeat(repeat),
             }
         }
+    }
+
+    /// A loop of the graph: values of its state are carried, arrays are where the regions inside find them.
+    fn repeat(&mut self, repeat: &Repeat) {
+        let (arrays, carried): (Vec<&State>, Vec<&State>) =
+            repeat.states.iter().partition(|state| state.array);
+        let inits: Vec<Value> =
+            carried.iter().map(|state| self.operand(state.init, self.lanes_of(state.carry))).collect();
+        let steps = match self.graph.repeats[repeat.id] {
+            Steps::Number(steps) => SizeExpr::Const(i64::from(steps)),
+            Steps::Size(dim) => SizeExpr::Dim(dim.as_u32()),
+        };
+        let (lo, hi) = (self.index(0), self.size(&steps));
+        let variable = |lower: &mut Self, state: &&State| {
+            let ty = Type::scalar(elem(lower.graph.nodes[state.carry].dtype));
+            let lanes = lower.lanes_of(state.carry);
+            lower.func.value(ty.with_lanes(lanes))
+        };
+        let var = self.func.value(Type::INDEX);
+        let vars: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
+        let ends: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
+        let kept = self.kept.clone();
+        let mut yields = Vec::new();
+        let stmts = self.nested(|lower| {
+            lower.numbers.insert(repeat.id, var);
+            for (state, &var) in carried.iter().zip(&vars) {
+                lower.scope.values.insert(state.carry, var);
+            }
+            for state in &arrays {
+                lower.kept.insert(state.carry, Place::State(state.carry));
+            }
+            lower.steps(&repeat.steps);
+            for state in &carried {
+                yields.push(lower.operand(state.next, lower.lanes_of(state.carry)));
+            }
+        });
+        self.kept = kept;
+        for state in arrays {
+            self.kept.extend(state.ends.iter().map(|&end| (end, Place::State(state.carry))));
+        }
+        for (state, &value) in carried.iter().zip(&ends) {
+            self.scope.values.extend(state.ends.iter().map(|&end| (end, value)));
+        }
+        let carry = vars
+            .into_iter()
+            .zip(inits)
+            .zip(ends)
+            .map(|((var, init), result)| Carry { var, init, result })
+            .collect();
+        let (kind, body) = (LoopKind::Seq, Block { stmts, yields });
+        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: 1, kind, unroll: 1, carry, body })));
     }
 
     fn region(&mut self, region: &Region) {
@@ -289,6 +359,7 @@ impl Lower<'_> {
                 lower.compute(&region.nodes);
                 lower.store_keeps(region);
             }),
+            RegionKind::Scan { form, along, node } => self.scan_region(region, *form, *along, *node),
             RegionKind::Reduce { form, outer, inner, reduces } => {
                 let lanes = *form == Form::Column && !outside;
                 // Without kept groups its results are values of the place.
@@ -305,7 +376,7 @@ impl Lower<'_> {
             // A parameter is read where it is, also after it was stored as a result.
             let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
             match place {
-                Place::Packed(_) => {}
+                Place::Packed(_) | Place::State(_) => {}
                 Place::Result(i) if !read_there(i) => {}
                 Place::Result(_) | Place::Borrow(_) | Place::Scratch => {
                     self.kept.insert(node, place);
@@ -463,11 +534,24 @@ impl Lower<'_> {
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
+            Op::Rename { value, names } if self.kept.contains_key(value) => {
+                self.load_state(*value, names, ty)
+            }
             Op::Param(_) | Op::Slice { .. } | Op::Rename { .. } => {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => {
+            Op::Gather { dims, args } => self.gather(node, dims, args),
+            Op::Step(repeat) => {
+                let number = self.numbers[repeat];
+                self.push(ty, Inst::Convert(number))
+            }
+            Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
+            | Op::Stack { .. }
+            | Op::Carry { .. }
+            | Op::Final { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -531,6 +615,26 @@ impl Lower<'_> {
         self.push(ty, Inst::Load(access))
     }
 
+    /// A carried value along other names: its array at their positions.
+    fn load_state(&mut self, carry: NodeId, names: &[(DimId, DimId)], ty: Type) -> Value {
+        let own = self.own_scratch_axes(carry);
+        let now = |group: &Group| {
+            let dim = self.regions.groups[*group][0];
+            let dim = names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+            self.regions.group_of(dim).expect("the dimension is looped over")
+        };
+        let axes = own
+            .iter()
+            .map(|axis| match axis {
+                Axis::Groups(groups) => Axis::Groups(groups.iter().map(now).collect()),
+                Axis::Unrolled(dim) => Axis::Unrolled(*dim),
+            })
+            .collect();
+        let buffer = self.buffer(&Source::Scratch(carry), own);
+        let access = self.access(buffer, axes, &[], ty.lanes);
+        self.push(ty, Inst::Load(access))
+    }
+
     fn store_keeps(&mut self, region: &Region) {
         self.store_keeps_of(region, |_| true);
     }
@@ -550,7 +654,7 @@ impl Lower<'_> {
                     .filter(|part| part.1 == node)
                     .map(|part| part.0.clone())
                     .collect(),
-                Place::Borrow(_) | Place::Scratch | Place::Packed(_) => vec![Vec::new()],
+                Place::Borrow(_) | Place::Scratch | Place::Packed(_) | Place::State(_) => vec![Vec::new()],
             };
             for at in positions {
                 let access = self.place(node, place, &at, lanes);
@@ -567,13 +671,9 @@ impl Lower<'_> {
                 let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
-            Place::Scratch => {
-                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
-                groups.retain(|group| !self.regions.parallel.contains(group));
-                let laned = self
-                    .lane_group()
-                    .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
-                let axes = self.scratch_axes(&groups, laned);
+            Place::Scratch | Place::State(_) => {
+                let node = if let Place::State(carry) = place { carry } else { node };
+                let axes = self.own_scratch_axes(node);
                 let buffer = self.buffer(&Source::Scratch(node), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
@@ -586,6 +686,20 @@ impl Lower<'_> {
                 self.access(buffer, axes, at, lanes)
             }
         }
+    }
+
+    /// The axes of a value's scratch array.
+    fn own_scratch_axes(&self, node: NodeId) -> Vec<Axis> {
+        let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+        groups.retain(|group| !self.regions.parallel.contains(group));
+        let laned = self
+            .lane_group()
+            .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
+        if self.across.contains(&node) {
+            let lanes = laned.then(|| Axis::Groups(Vec::new()));
+            return groups.into_iter().map(|group| Axis::Groups(vec![group])).chain(lanes).collect();
+        }
+        self.scratch_axes(&groups, laned)
     }
 
     /// The axes of a parameter with these dimensions, seen from here: a line that is walked as one is one axis.
@@ -633,7 +747,7 @@ impl Lower<'_> {
         let pair = [before[before.len() - 1], after[0]];
         self.regions.all().any(|region| match &region.kind {
             RegionKind::Reduce { form: Form::Row, inner, .. } => inner.windows(2).any(|line| line == pair),
-            RegionKind::Reduce { .. } | RegionKind::Map => false,
+            RegionKind::Reduce { .. } | RegionKind::Scan { .. } | RegionKind::Map => false,
         })
     }
 

@@ -50,10 +50,16 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Const(_)
         | Op::Index(_)
         | Op::Reduce { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)
-        | Op::Rename { .. } => None,
+        | Op::Rename { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. }
+        | Op::Gather { .. } => None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::infer::number_of;
 use super::items::Items;
 use super::lower::{DimBinding, Frame, Lowerer, Operand, Value};
 use super::number::Number;
+use super::repeat::Along;
 use super::{MAX_UNROLLED_SIZE, dims, prelude, suggest};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{NodeId, Op};
@@ -304,6 +305,9 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::PolyList {
             return if wrong { Value::Poison } else { self.poly_list(call, span) };
         }
+        if let Builtin::Scan(reduction) = builtin {
+            return self.scan(reduction, call, span);
+        }
         let mut args: Vec<Operand<'a>> = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.operand(&arg.value));
@@ -318,11 +322,14 @@ impl<'a> Lowerer<'_, 'a> {
             Builtin::Broadcast => self.broadcast_call(call, &args[0], span),
             Builtin::Stack => self.stack(call, args, span),
             Builtin::Poly => self.poly(call, &args[0], &args[1], span),
-            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::NotYet => Value::Poison,
+            Builtin::KthLargest | Builtin::TopkMask | Builtin::Sort => self.order(builtin, call, &args, span),
+            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::Scan(_) | Builtin::NotYet => {
+                Value::Poison
+            }
         }
     }
 
-    fn call_dims(&mut self, call: &'a ast::Call) -> Option<Vec<(DimId, Span)>> {
+    pub(super) fn call_dims(&mut self, call: &'a ast::Call) -> Option<Vec<(DimId, Span)>> {
         self.dim_args(&call.dims.as_ref()?.dims)
     }
 
@@ -385,7 +392,8 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::Index {
             return match self.one_dim(names[0], "`index`") {
                 Some(dim) => match self.step_along(dim) {
-                    Some(step) => Value::Number(Number::Int(step)),
+                    Some(Along::Number(step)) => Value::Number(Number::Int(step)),
+                    Some(Along::Loop(repeat)) => self.node(Op::Step(repeat), DType::I32, span),
                     None => self.node(Op::Index(dim), DType::I32, span),
                 },
                 None => Value::Poison,

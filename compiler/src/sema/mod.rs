@@ -30,13 +30,16 @@ mod builtin;
 mod calls;
 mod dims;
 mod filter;
+mod computed;
 mod gather;
 mod infer;
 mod items;
 mod local;
 mod lower;
 mod number;
+mod order;
 pub mod prelude;
+mod looped;
 mod repeat;
 mod resolve;
 mod suggest;
@@ -59,7 +62,7 @@ pub const MAX_UNROLLED: u64 = 100_000;
 /// The largest fixed-size dimension that is unrolled.
 pub const MAX_UNROLLED_SIZE: i64 = 64;
 
-/// The largest number of steps of `iterate` and `unfold`.
+/// The largest number of steps of `unfold`, and of an `iterate` that is no loop.
 pub const MAX_STATE_STEPS: i64 = 64;
 
 /// The largest number of expressions that one run looks at; an expression in a function counts for each call.
