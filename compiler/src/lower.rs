@@ -4,10 +4,10 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
     Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
@@ -16,6 +16,8 @@ use crate::loops::{
 use crate::ops::Prim;
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
+
+mod repeat;
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
 pub const MAP_LANES: u32 = 32;
@@ -35,6 +37,8 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
         scalars: FxHashMap::default(),
+        across: repeat::read_across(graph),
+        numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
         stmts: Vec::new(),
@@ -96,6 +100,10 @@ struct Lower<'g> {
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     scalars: FxHashMap<u32, Scalar>,
+    /// Carried values that are read along other names: no line of several groups.
+    across: FxHashSet<NodeId>,
+    /// The numbers of the steps of loops.
+    numbers: FxHashMap<RepeatId, Value>,
     /// Where kept values are.
     kept: FxHashMap<NodeId, Place>,
     scope: Scope,
@@ -274,6 +282,7 @@ impl Lower<'_> {
             match step {
                 Step::Values(nodes) => self.compute(nodes),
                 Step::Region(region) => self.region(region),
+                Step::Repeat(repeat) => self.repeat(repeat),
             }
         }
     }
@@ -305,7 +314,7 @@ impl Lower<'_> {
             // A parameter is read where it is, also after it was stored as a result.
             let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
             match place {
-                Place::Packed(_) => {}
+                Place::Packed(_) | Place::State(_) => {}
                 Place::Result(i) if !read_there(i) => {}
                 Place::Result(_) | Place::Borrow(_) | Place::Scratch => {
                     self.kept.insert(node, place);
@@ -463,11 +472,18 @@ impl Lower<'_> {
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
+            Op::Rename { value, names } if self.kept.contains_key(value) => {
+                self.load_state(*value, names, ty)
+            }
             Op::Param(_) | Op::Slice { .. } | Op::Rename { .. } => {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => {
+            Op::Step(repeat) => {
+                let number = self.numbers[repeat];
+                self.push(ty, Inst::Convert(number))
+            }
+            Op::Reduce { .. } | Op::Stack { .. } | Op::Carry { .. } | Op::Final { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -550,7 +566,7 @@ impl Lower<'_> {
                     .filter(|part| part.1 == node)
                     .map(|part| part.0.clone())
                     .collect(),
-                Place::Borrow(_) | Place::Scratch | Place::Packed(_) => vec![Vec::new()],
+                Place::Borrow(_) | Place::Scratch | Place::Packed(_) | Place::State(_) => vec![Vec::new()],
             };
             for at in positions {
                 let access = self.place(node, place, &at, lanes);
@@ -567,13 +583,9 @@ impl Lower<'_> {
                 let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
-            Place::Scratch => {
-                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
-                groups.retain(|group| !self.regions.parallel.contains(group));
-                let laned = self
-                    .lane_group()
-                    .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
-                let axes = self.scratch_axes(&groups, laned);
+            Place::Scratch | Place::State(_) => {
+                let node = if let Place::State(carry) = place { carry } else { node };
+                let axes = self.own_scratch_axes(node);
                 let buffer = self.buffer(&Source::Scratch(node), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
@@ -586,6 +598,20 @@ impl Lower<'_> {
                 self.access(buffer, axes, at, lanes)
             }
         }
+    }
+
+    /// The axes of a value's scratch array.
+    fn own_scratch_axes(&self, node: NodeId) -> Vec<Axis> {
+        let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+        groups.retain(|group| !self.regions.parallel.contains(group));
+        let laned = self
+            .lane_group()
+            .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
+        if self.across.contains(&node) {
+            let lanes = laned.then(|| Axis::Groups(Vec::new()));
+            return groups.into_iter().map(|group| Axis::Groups(vec![group])).chain(lanes).collect();
+        }
+        self.scratch_axes(&groups, laned)
     }
 
     /// The axes of a parameter with these dimensions, seen from here: a line that is walked as one is one axis.

@@ -11,8 +11,9 @@
 //! Beyond the largest number lies infinity; a sum whose terms reach it may become infinite on the way.
 
 use act::graph::eval::{apply, convert};
+use act::graph::repeats::Nesting;
 use act::graph::wide::Wide;
-use act::graph::{Constant, Form, Graph, NodeId, Op};
+use act::graph::{Constant, Form, Graph, NodeId, Op, RepeatId, Steps};
 use act::loops::BLOCK_STEPS;
 use act::ops::{Class, Prim, Reduction};
 use act::types::{DType, DimId, DimSet};
@@ -521,11 +522,17 @@ pub fn constants(graph: &Graph) -> Vec<Constant> {
 /// The ranges of the results of a graph, each in the order of its declaration. The constants that are `given` are what
 /// they seem; others were folded, and rounded.
 pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
-    let mut run = Run { graph, sizes, given, values: Vec::new() };
+    let nesting = Nesting::of(graph);
+    let values = vec![Vec::new(); graph.nodes.len()];
+    let mut run = Run { graph, sizes, given, nesting: &nesting, values };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
-        let value = if uses[id] > 0 { run.node(id, inputs) } else { Vec::new() };
-        run.values.push(value);
+        if !nesting.open(id).is_empty() {
+            continue;
+        }
+        if uses[id] > 0 {
+            run.compute(id, inputs);
+        }
         for &arg in node.op.args() {
             uses[arg] -= 1;
             if uses[arg] == 0 {
@@ -546,11 +553,50 @@ struct Run<'a> {
     sizes: &'a [i64],
     /// Constants that are not rounded.
     given: &'a [Constant],
+    nesting: &'a Nesting,
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
 }
 
 impl Run<'_> {
+    /// Computes a node; an end of a loop by its steps.
+    fn compute(&mut self, id: NodeId, inputs: &[Vec<f64>]) {
+        let value = match self.graph.nodes[id].op {
+            Op::Final { repeat, index, .. } => self.repeat(repeat, inputs).swap_remove(index as usize),
+            _ => self.node(id, inputs),
+        };
+        self.values[id.as_u32() as usize] = value;
+    }
+
+    /// The state after the last step of a loop.
+    fn repeat(&mut self, id: RepeatId, inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+        let repeat = &self.nesting.repeats[&id];
+        let steps = match self.graph.repeats[id] {
+            Steps::Number(steps) => steps as usize,
+            Steps::Size(dim) => self.size(dim),
+        };
+        let inits =
+            repeat.carries.iter().map(|&carry| self.of(self.graph.nodes[carry].op.args()[0]).to_vec());
+        let mut state: Vec<Vec<Range>> = inits.collect();
+        for step in 0..steps {
+            for (&carry, value) in repeat.carries.iter().zip(state) {
+                self.values[carry.as_u32() as usize] = value;
+            }
+            for &node in &repeat.nodes {
+                match self.graph.nodes[node].op {
+                    Op::Carry { repeat, .. } if repeat == id => {}
+                    Op::Step(repeat) if repeat == id => {
+                        self.values[node.as_u32() as usize] = vec![point(step as f64)];
+                    }
+                    _ if self.nesting.innermost(node) == Some(id) => self.compute(node, inputs),
+                    _ => {}
+                }
+            }
+            state = repeat.nexts.iter().map(|&next| self.of(next).to_vec()).collect();
+        }
+        state
+    }
+
     fn of(&self, id: NodeId) -> &[Range] {
         &self.values[id.as_u32() as usize]
     }
@@ -623,6 +669,7 @@ impl Run<'_> {
                 (0..count).map(|at| parts[at / inner.max(1) % values.len()][at]).collect()
             }
             Op::Broadcast(value) => repeated(*value),
+            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
             Op::Rename { value, names } => {
                 let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
                 let from: Vec<DimId> = self.graph.nodes[*value].dims.iter().map(new).collect();

@@ -255,6 +255,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         doc: String::new(),
         dims: dims.into_iter().collect(),
         dim_params: Vec::new(),
+        repeats: Default::default(),
         params: Vec::new(),
         nodes: Default::default(),
         results: Vec::new(),

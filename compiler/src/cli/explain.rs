@@ -455,8 +455,21 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
     let mut passes: Vec<Pass> = Vec::new();
     // What is the same all over a place stays in registers.
     let mut values: Vec<NodeId> = Vec::new();
-    for step in regions.prologue.iter().chain(&regions.body) {
+    let mut steps = Step::flat(&regions.prologue);
+    steps.extend(Step::flat(&regions.body));
+    for step in steps {
         let step = match step {
+            Step::Repeat(repeat) => {
+                for state in &repeat.states {
+                    let nodes = state.ends.iter().chain([&state.carry]);
+                    if state.array {
+                        kept.extend(nodes.map(|&node| (node, Place::State(state.carry))));
+                    } else {
+                        values.extend(nodes);
+                    }
+                }
+                continue;
+            }
             Step::Region(region) => region,
             Step::Values(nodes) => {
                 values.extend(nodes);
@@ -517,6 +530,7 @@ fn place_of(graph: &Graph, node: NodeId, place: Place, full: DimSet) -> (String,
             (decl.name.clone(), bytes)
         }
         Place::Scratch => (format!("{node} in scratch memory"), graph.nodes[node].dtype.bytes()),
+        Place::State(carry) => (format!("the state {carry} of a loop"), graph.nodes[node].dtype.bytes()),
         Place::Packed(_) => (format!("a copy of {node}"), graph.nodes[node].dtype.bytes()),
     }
 }

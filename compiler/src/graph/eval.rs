@@ -5,9 +5,11 @@
 //! 32 bits. Where the graph converts to `f32` (or an integer), the value is rounded, as `Convert` says; nowhere else.
 
 use cranelift_entity::SecondaryMap;
+use rustc_hash::FxHashMap;
 
+use super::repeats::Nesting;
 use super::wide::Wide;
-use super::{Constant, Decl, Graph, Node, NodeId, Op};
+use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::ops::{Prim, Reduction};
 use crate::types::{DType, DimId, DimKind, DimSet};
 
@@ -28,11 +30,17 @@ pub fn eval_wide(graph: &Graph, sizes: &[i64], inputs: &[Vec<Wide>]) -> Vec<Vec<
     assert_eq!(inputs.len(), graph.params.len(), "an input for each parameter");
     let sizes: Vec<usize> =
         sizes.iter().map(|&size| usize::try_from(size).expect("sizes are not negative")).collect();
-    let mut run = Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new() };
+    let nesting = Nesting::of(graph);
+    let mut run =
+        Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
+        // What belongs to a loop is computed where the loop ends.
+        if !nesting.open(id).is_empty() {
+            continue;
+        }
         if uses[id] > 0 {
-            run.values[id] = run.value(node);
+            run.node(id, &nesting);
         }
         for &arg in node.op.args() {
             uses[arg] -= 1;
@@ -197,9 +205,56 @@ struct Run<'a> {
     inputs: &'a [Vec<Wide>],
     /// The elements of each node that is still needed, row-major over its dimensions in canonical order.
     values: SecondaryMap<NodeId, Vec<Wide>>,
+    /// The state of each loop that has come to its end.
+    states: FxHashMap<RepeatId, Vec<Vec<Wide>>>,
 }
 
 impl Run<'_> {
+    /// Computes a node, and first the loop that it is the end of.
+    fn node(&mut self, id: NodeId, nesting: &Nesting) {
+        let node = &self.graph.nodes[id];
+        self.values[id] = match node.op {
+            Op::Final { repeat, index, .. } => {
+                if !self.states.contains_key(&repeat) {
+                    self.repeat(repeat, nesting);
+                }
+                self.states[&repeat][index as usize].clone()
+            }
+            _ => self.value(node),
+        };
+    }
+
+    /// All steps of a loop.
+    fn repeat(&mut self, id: RepeatId, nesting: &Nesting) {
+        let repeat = &nesting.repeats[&id];
+        let steps = match self.graph.repeats[id] {
+            Steps::Number(steps) => i64::from(steps),
+            Steps::Size(dim) => self.size(dim) as i64,
+        };
+        let init = |&carry: &NodeId| match self.graph.nodes[carry].op {
+            Op::Carry { init, .. } => self.values[init].clone(),
+            ref op => unreachable!("{carry} is {op:?}, not carried"),
+        };
+        let mut state: Vec<Vec<Wide>> = repeat.carries.iter().map(init).collect();
+        for step in 0..steps {
+            for (&carry, value) in repeat.carries.iter().zip(state) {
+                self.values[carry] = value;
+            }
+            // The loops inside run anew.
+            self.states.retain(|inner, _| !nesting.repeats[inner].around.contains(&id));
+            for &node in &repeat.nodes {
+                match self.graph.nodes[node].op {
+                    Op::Carry { repeat, .. } if repeat == id => {}
+                    Op::Step(repeat) if repeat == id => self.values[node] = vec![Wide::from(step)],
+                    _ if nesting.innermost(node) == Some(id) => self.node(node, nesting),
+                    _ => {}
+                }
+            }
+            state = repeat.nexts.iter().map(|&next| self.values[next].clone()).collect();
+        }
+        self.states.insert(id, state);
+    }
+
     fn value(&self, node: &Node) -> Vec<Wide> {
         match &node.op {
             Op::Param(index) => self.param(*index as usize),
@@ -220,6 +275,7 @@ impl Run<'_> {
             Op::Stack { dim, values } => self.stack(*dim, values, node),
             Op::Broadcast(value) => self.for_each_place(node.dims, &[*value], |values| values[0]),
             Op::Rename { value, names } => self.rename(*value, names),
+            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
         }
     }
 

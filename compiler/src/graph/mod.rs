@@ -33,7 +33,16 @@
 //! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
 //!
 //! **Renaming.** [`Op::Rename`] reads a parameter along other dimensions of the same sizes: `x` over `[i, d]` as `x` over `[j, d]`, for
-//! what compares every row with every other. It stands only directly on a `Param`.
+//! what compares every row with every other. It stands only directly on a `Param`, or on a `Carry` inside of its loop
+//! that is used in no other way (its array need not be one line for whom walks it along several dimensions at once).
+//!
+//! **Loops.** Each of [`Graph::repeats`] is run for its number of steps, one after another. [`Op::Carry`] is a part of its
+//! state at the beginning of a step: the operand in the first one, in every other what the step before gave. [`Op::Step`]
+//! is the number of the step, from 0. Nodes made of these belong to the step, as ordinary functions of their operands; what is
+//! made of neither is the same in every step. [`Op::Final`] is a part of the state after the last step: its operands are
+//! all carried values, in order, and then what a step makes of them, in the same order; without a step it is the first
+//! value. What is made of the end of a loop is outside of it again, or in a loop around it. All nodes stay in the one
+//! list, operands first ([`repeats::Nesting`] sorts them).
 //!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
@@ -45,9 +54,12 @@
 //!    the graph; `bool` is not reduced.
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
-//!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
+//!    least one dimension. `Rename` stands on a parameter or a carried value, and gives different dimensions of it different new ones, which
 //!    it has not, or which change places.
-//! 6. Results have the dimensions and dtype of their declaration.
+//! 6. Results have the dimensions and dtype of their declaration, and are in no loop.
+//! 7. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
+//!    `Final`'s operands are the loop's `Carry` nodes in order, each once; every `Final` of a loop has the same operands. Of two
+//!    loops at most one lies in the other.
 //!
 //! # Text form
 //!
@@ -67,7 +79,8 @@
 //! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
 //! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
-//! `i`). A `#` begins a comment.
+//! `i`). `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
+//! begins with `%2`, `step r0` the number of the step, `final r0.1 %3, %4, %5, %6` its last value. A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -79,12 +92,14 @@ pub mod eval;
 pub mod parse;
 pub mod print;
 pub mod regions;
+pub mod repeats;
 pub mod verify;
 pub mod wide;
 
 pub use eval::eval;
 pub use parse::parse;
 pub use print::print;
+pub use repeats::{RepeatId, Steps};
 pub use verify::verify;
 
 /// A node of a graph.
@@ -167,13 +182,33 @@ pub enum Op {
     },
     /// The operand, the same all along the node's further dimensions.
     Broadcast(NodeId),
-    /// A parameter along other dimensions: its element where each dimension `from` is at the position of `to`.
+    /// A parameter or a carried value along other dimensions: its element where each dimension `from` is at the position of `to`.
     Rename {
-        /// The parameter.
+        /// The parameter, or the carried value.
         value: NodeId,
-        /// Pairs of a dimension of the parameter and the one that takes its place, in canonical order. All pairs act at
+        /// Pairs of a dimension of it and the one that takes its place, in canonical order. All pairs act at
         /// once.
         names: Vec<(DimId, DimId)>,
+    },
+    /// Part of a loop's state at the beginning of a step.
+    Carry {
+        /// The loop.
+        repeat: RepeatId,
+        /// Which part.
+        index: u32,
+        /// What it is in the first step.
+        init: NodeId,
+    },
+    /// The number of the step of a loop, from 0: `i32`.
+    Step(RepeatId),
+    /// Part of a loop's state after its last step.
+    Final {
+        /// The loop.
+        repeat: RepeatId,
+        /// Which part.
+        index: u32,
+        /// All of its `Carry` nodes, then what a step makes of each.
+        values: Vec<NodeId>,
     },
 }
 
@@ -181,11 +216,15 @@ impl Op {
     /// Its operands, in order.
     pub fn args(&self) -> &[NodeId] {
         match self {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &[],
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Stack { values: args, .. }
+            | Op::Final { values: args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
             | Op::Rename { value, .. } => std::slice::from_ref(value),
         }
     }
@@ -193,11 +232,15 @@ impl Op {
     /// Its operands, to be replaced.
     pub fn args_mut(&mut self) -> &mut [NodeId] {
         match self {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &mut [],
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Stack { values: args, .. }
+            | Op::Final { values: args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
             | Op::Rename { value, .. } => std::slice::from_mut(value),
         }
     }
@@ -257,6 +300,8 @@ pub struct Graph {
     pub dim_params: Vec<(String, i64)>,
     /// Parameters, in the order of the text. Node `i` is parameter `i`.
     pub params: Vec<Decl>,
+    /// Loops: how many steps each has.
+    pub repeats: PrimaryMap<RepeatId, Steps>,
     /// Nodes, operands first.
     pub nodes: PrimaryMap<NodeId, Node>,
     /// Results: declaration and value.
@@ -295,9 +340,12 @@ impl Graph {
         let union = op.args().iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims));
         match op {
             Op::Param(index) => self.params[*index as usize].dims(),
-            Op::Const(_) | Op::Size(_) => DimSet::EMPTY,
+            Op::Const(_) | Op::Size(_) | Op::Step(_) => DimSet::EMPTY,
+            Op::Final { index, values, .. } => {
+                values.get(*index as usize).map_or(DimSet::EMPTY, |&carry| self.nodes[carry].dims)
+            }
             Op::Index(dim) => DimSet::one(*dim),
-            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => union,
+            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) | Op::Carry { .. } => union,
             Op::Reduce { dims, .. } => union.difference(*dims),
             Op::Slice { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use cranelift_entity::PrimaryMap;
 
-use super::{Constant, Decl, Graph, Node, NodeId, Op};
+use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::diag::Span;
 use crate::ops::{Prim, Reduction};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
@@ -94,6 +94,7 @@ impl Block<'_> {
             dims: PrimaryMap::new(),
             dim_params: Vec::new(),
             params: Vec::new(),
+            repeats: PrimaryMap::new(),
             nodes: PrimaryMap::new(),
             results: Vec::new(),
         };
@@ -128,7 +129,11 @@ impl Reader<'_> {
                 "graph" => self.header(&mut tokens)?,
                 "dims" => self.dims(&mut tokens)?,
                 "with" => self.dim_params(&mut tokens)?,
-                other => return Err(format!("expected a node, `dims`, `with` or `doc`, not `{other}`")),
+                "repeats" => self.repeats(&mut tokens)?,
+                other => {
+                    let message = "expected a node, `dims`, `with`, `repeats` or `doc`";
+                    return Err(format!("{message}, not `{other}`"));
+                }
             }
         }
         tokens.end()
@@ -224,6 +229,25 @@ impl Reader<'_> {
             let name = tokens.word()?.to_owned();
             tokens.mark("=")?;
             self.graph.dim_params.push((name, number(tokens.word()?)?));
+            if !tokens.eat(",") {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `r0 = 64, r1 = size n`, after the word `repeats`.
+    fn repeats(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
+        loop {
+            let (name, next) = (tokens.word()?, self.graph.repeats.next_key());
+            if name != next.to_string() {
+                return Err(format!("the next loop is {next}, not {name}"));
+            }
+            tokens.mark("=")?;
+            let steps = match tokens.word()? {
+                "size" => Steps::Size(self.dim(tokens)?),
+                steps => Steps::Number(number(steps)?),
+            };
+            self.graph.repeats.push(steps);
             if !tokens.eat(",") {
                 return Ok(());
             }
@@ -335,6 +359,19 @@ impl Reader<'_> {
                     }
                 }
             }
+            "carry" => {
+                let (repeat, index) = part(tokens.word()?)?;
+                Op::Carry { repeat, index, init: tokens.node()? }
+            }
+            "step" => Op::Step(repeat(tokens.word()?)?),
+            "final" => {
+                let (repeat, index) = part(tokens.word()?)?;
+                let mut values = vec![tokens.node()?];
+                while tokens.eat(",") {
+                    values.push(tokens.node()?);
+                }
+                Op::Final { repeat, index, values }
+            }
             "stack" => {
                 let dim = self.dim(tokens)?;
                 tokens.mark("(")?;
@@ -388,6 +425,23 @@ impl Reader<'_> {
         }
         Ok(dims)
     }
+}
+
+/// `r0`.
+fn repeat(word: &str) -> Result<RepeatId> {
+    let digits = word.strip_prefix('r').ok_or_else(|| format!("expected a loop such as r0, not `{word}`"))?;
+    match number(digits)? {
+        u32::MAX => Err("the number of a loop is too large".to_owned()),
+        index => Ok(RepeatId::from_u32(index)),
+    }
+}
+
+/// `r0.1`.
+fn part(word: &str) -> Result<(RepeatId, u32)> {
+    let (name, index) = word
+        .split_once('.')
+        .ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
+    Ok((repeat(name)?, number(index)?))
 }
 
 /// `0x3f800000 (1)`; the dtype follows from the node's type.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Constant, Decl, Graph, Node, NodeId, Op};
+use super::{Constant, Decl, Graph, Node, NodeId, Op, Steps};
 use crate::types::{DType, DimId, DimKind, DimSet, SizeExpr};
 
 /// The text form; what [`parse`](super::parse::parse) reads.
@@ -74,6 +74,13 @@ fn print_dims(out: &mut String, graph: &Graph, names: &DimNames) {
     if !graph.dim_params.is_empty() {
         let values = graph.dim_params.iter().map(|(name, value)| format!("{name} = {value}"));
         let _ = writeln!(out, "  with {}", join(values));
+    }
+    if !graph.repeats.is_empty() {
+        let steps = graph.repeats.iter().map(|(id, steps)| match steps {
+            Steps::Number(steps) => format!("{id} = {steps}"),
+            Steps::Size(dim) => format!("{id} = size {}", names.get(*dim)),
+        });
+        let _ = writeln!(out, "  repeats {}", join(steps));
     }
 }
 
@@ -175,6 +182,11 @@ impl fmt::Display for NodeText<'_> {
                     .map(|(from, to)| format!("{}={}", names.get(*from), names.get(*to)))
                     .collect();
                 write!(f, "rename {value} {}", pairs.join(", "))?
+            }
+            Op::Carry { repeat, index, init } => write!(f, "carry {repeat}.{index} {init}")?,
+            Op::Step(repeat) => write!(f, "step {repeat}")?,
+            Op::Final { repeat, index, values } => {
+                write!(f, "final {repeat}.{index} {}", list(values, ", "))?
             }
         }
         write!(f, " : {}", type_text(self.node.dtype, self.node.dims, names))

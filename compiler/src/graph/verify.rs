@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::print::{DimNames, print_with_notes};
+use super::repeats::Nesting;
 use super::{Constant, Graph, Node, NodeId, Op, renamed};
 use crate::ops::{Prim, Reduction, Typing};
 use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
@@ -46,9 +47,11 @@ pub fn verify(graph: &Graph) -> Result<(), Report> {
             check.dtypes_follow(node);
             check.reductions_are_sound(node);
             check.fixed_dims_are_sound(node);
+            check.loops_are_sound(node);
         }
     }
     check.node = None;
+    check.loops_nest();
     check.results_match();
     let violations = check.violations;
     if violations.is_empty() { Ok(()) } else { Err(report(graph, violations)) }
@@ -137,7 +140,14 @@ impl Check<'_> {
             Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
-            Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => None,
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => None,
         };
         let count = self.graph.dims.len();
         let exist = named.into_iter().chain(node.dims.last()).all(|dim| (dim.as_u32() as usize) < count);
@@ -183,6 +193,11 @@ impl Check<'_> {
                 self.require(bits_fit(*constant), || format!("its bits do not fit {}", constant.dtype));
             }
             Op::Index(_) => self.require(dtype == DType::I32, || "a position is i32".to_owned()),
+            Op::Step(_) => self.require(dtype == DType::I32, || "the number of a step is i32".to_owned()),
+            Op::Final { index, values, .. } => {
+                let same = values.get(*index as usize).is_some_and(|&carry| self.dtype(carry) == dtype);
+                self.require(same, || format!("its part of the state is not {dtype}"));
+            }
             Op::Size(_) => self.require(dtype != DType::Bool, || "a size is a number".to_owned()),
             Op::Prim(prim, args) => self.prim_is_typed(*prim, args, dtype),
             Op::Convert(value) => {
@@ -192,7 +207,10 @@ impl Check<'_> {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
-            Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => {
+            Op::Slice { value, .. }
+            | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
+            | Op::Rename { value, .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
             }
         }
@@ -253,6 +271,9 @@ impl Check<'_> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. }
             | Op::Broadcast(_) => return,
             Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
         };
@@ -271,7 +292,9 @@ impl Check<'_> {
     /// Rule 5 for `Rename`.
     fn renaming_is_sound(&mut self, value: NodeId, names: &[(DimId, DimId)]) {
         let operand = &self.graph.nodes[value];
-        self.require(matches!(operand.op, Op::Param(_)), || format!("{value} is no parameter"));
+        self.require(matches!(operand.op, Op::Param(_) | Op::Carry { .. }), || {
+            format!("{value} is no parameter and not carried")
+        });
         let from: DimSet = names.iter().map(|(from, _)| *from).collect();
         let has = from.is_subset(operand.dims) && from.len() == names.len() && !names.is_empty();
         self.require(has, || format!("{value} does not have the dimensions, or one stands here twice"));
@@ -285,6 +308,49 @@ impl Check<'_> {
             if a != b {
                 self.error(shown());
             }
+        }
+    }
+
+    /// Rule 7, for one node.
+    fn loops_are_sound(&mut self, node: &Node) {
+        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else {
+            return;
+        };
+        let known = self.graph.repeats.get(*repeat).is_some();
+        self.require(known, || format!("there is no loop {repeat}"));
+        let Op::Final { values, .. } = &node.op else { return };
+        self.require(values.len() % 2 == 0, || "as many values are carried as a step makes".to_owned());
+        let (carries, nexts) = values.split_at(values.len() / 2);
+        for (index, (&carry, &next)) in carries.iter().zip(nexts).enumerate() {
+            let (from, to) = (&self.graph.nodes[carry], &self.graph.nodes[next]);
+            let part = matches!(from.op, Op::Carry { repeat: of, index: at, .. } if of == *repeat && at as usize == index);
+            self.require(part, || format!("{carry} is not part {index} of the state"));
+            let same = from.dims == to.dims && from.dtype == to.dtype;
+            self.require(same, || format!("{next} has not the type of {carry}"));
+        }
+    }
+
+    /// The rest of rule 7.
+    fn loops_nest(&mut self) {
+        if !self.violations.is_empty() || self.graph.repeats.is_empty() {
+            return;
+        }
+        let nesting = Nesting::of(self.graph);
+        for (id, repeat) in &nesting.repeats {
+            for &end in &repeat.finals {
+                let args = self.graph.nodes[end].op.args();
+                let same = args.iter().eq(repeat.carries.iter().chain(&repeat.nexts));
+                self.require(same, || format!("{end} has other operands than {}", repeat.finals[0]));
+            }
+            for around in &repeat.around {
+                let ends = nesting.repeats.get(around);
+                let nested = ends.is_some_and(|outer| !outer.around.contains(id));
+                self.require(nested, || format!("{id} is not wholly inside of {around}, or it has no end"));
+            }
+        }
+        for (decl, value) in &self.graph.results {
+            let outside = self.graph.nodes.get(*value).is_none() || nesting.open(*value).is_empty();
+            self.require(outside, || format!("result `{}` is inside of a loop", decl.name));
         }
     }
 

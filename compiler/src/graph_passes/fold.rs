@@ -53,7 +53,10 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)
-        | Op::Rename { .. } => None,
+        | Op::Rename { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. } => None,
     }
 }
 

@@ -18,11 +18,14 @@
 //!    is stored by a map region of its own.
 
 mod pack;
+mod repeat;
 
+use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use crate::graph::repeats::Nesting;
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
 use crate::ops::{Class, Prim};
 use crate::types::{DType, DimId, DimSet};
 
@@ -32,11 +35,15 @@ pub const RECOMPUTE: u32 = 10;
 /// Groups the nodes of `graph` into loop nests.
 pub fn fuse(graph: &Graph) -> Regions {
     let unrolled = unrolled_dims(graph);
-    let (parallel, lanes) = parallel_dims(graph, unrolled);
+    let nesting = Nesting::of(graph);
+    let (parallel, lanes) = parallel_dims(graph, unrolled, &nesting);
     let mut fuser = Fuser {
         graph,
         unrolled,
         parallel,
+        looped: repeat::from_parallel_loops(graph, &nesting, parallel),
+        nesting,
+        repeats: 0,
         parts: result_parts(graph),
         regions: Regions { lanes, ..Regions::default() },
         memory: FxHashMap::default(),
@@ -142,7 +149,10 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Convert(_)
             | Op::Reduce { .. }
             | Op::Stack { .. }
-            | Op::Broadcast(_) => return None,
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => return None,
         }
     }
 }
@@ -164,17 +174,24 @@ fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
-fn parallel_dims(graph: &Graph, unrolled: DimSet) -> (DimSet, bool) {
+fn parallel_dims(graph: &Graph, unrolled: DimSet, nesting: &Nesting) -> (DimSet, bool) {
     let results: Vec<DimSet> =
         graph.results.iter().map(|(decl, _)| decl.dims().difference(unrolled)).collect();
     let common = results.iter().copied().reduce(DimSet::intersection).unwrap_or_default();
     let reduced = reduces(graph).fold(DimSet::EMPTY, |all, (_, _, dims)| all.union(dims));
-    let mut parallel = common.difference(reduced);
+    // Each place has a state of its own, so another place can't read it.
+    let read_across = graph.nodes.values().filter_map(|node| match &node.op {
+        Op::Rename { value, names } if matches!(graph.nodes[*value].op, Op::Carry { .. }) => Some(names),
+        _ => None,
+    });
+    let across: DimSet = read_across.flatten().flat_map(|&(from, to)| [from, to]).collect();
+    let mut parallel = common.difference(reduced).difference(across);
     loop {
         let before = parallel;
-        for (_, args, _) in reduces(graph) {
+        let looped = repeat::from_parallel_loops(graph, nesting, parallel);
+        for (id, args, _) in reduces(graph) {
             let operand = graph.operand_dims(args);
-            if !operand.intersection(parallel).is_empty() {
+            if looped[id] || !operand.intersection(parallel).is_empty() {
                 parallel = parallel.intersection(operand);
             }
         }
@@ -254,6 +271,9 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Broadcast(_)
         | Op::Rename { .. }
         | Op::Reduce { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -272,6 +292,12 @@ struct Fuser<'g> {
     uniform: FxHashSet<NodeId>,
     /// Copies that are made.
     packed: FxHashSet<(NodeId, Group)>,
+    /// The loops of the graph.
+    nesting: Nesting,
+    /// Nodes of loops in the parallel loop, and what comes after them.
+    looped: SecondaryMap<NodeId, bool>,
+    /// How many loops of the graph are being planned, one in the other.
+    repeats: u32,
     /// Results whose memory holds a kept value.
     borrowed: FxHashSet<usize>,
     /// Results whose memory is not the line that some region walks: no place for what such a region may read or store.
@@ -290,23 +316,29 @@ struct Nest {
 impl Fuser<'_> {
     fn plan(&mut self) {
         let levels = self.levels();
-        let once: Vec<NodeId> =
-            self.reduces(|dims, parallel| !parallel.is_empty() && dims.intersection(parallel).is_empty());
-        let main: Vec<NodeId> =
-            self.reduces(|dims, parallel| parallel.is_empty() || !dims.intersection(parallel).is_empty());
-        let packable = if self.parallel.is_empty() { Vec::new() } else { self.packable_before(&main) };
+        let every: Vec<NodeId> = reduces(self.graph).map(|(id, ..)| id).collect();
+        let (all_main, once): (Vec<NodeId>, Vec<NodeId>) =
+            every.into_iter().partition(|&id| self.parallel.is_empty() || self.is_parallel(id));
+        let outside = |&id: &NodeId| self.nesting.open(id).is_empty();
+        let once: Vec<NodeId> = once.into_iter().filter(outside).collect();
+        let main: Vec<NodeId> = all_main.iter().copied().filter(outside).collect();
+        let (main_loops, once_loops): (Vec<RepeatId>, Vec<RepeatId>) = self
+            .nesting
+            .children(None)
+            .into_iter()
+            .partition(|id| self.parallel.is_empty() || self.looped[self.nesting.repeats[id].finals[0]]);
+        let packable = if self.parallel.is_empty() { Vec::new() } else { self.packable_before(&all_main) };
         // What the prologue computes must not look parallel to it.
         let parallel = std::mem::take(&mut self.parallel);
         let lanes = std::mem::take(&mut self.regions.lanes);
         let mut prologue = Vec::new();
-        self.levels_of(&once, &levels, &mut prologue);
+        self.levels_of(&once, &once_loops, &levels, &mut prologue);
         for (factor, group) in packable {
             self.pack(factor, group, &mut prologue);
         }
         (self.parallel, self.regions.lanes) = (parallel, lanes);
         let mut body = Vec::new();
-        let deepest = main.iter().map(|node| levels[node]).max().unwrap_or(0);
-        self.share_levels(&main, &levels, deepest, &mut body);
+        self.share_levels(&main, &main_loops, &levels, &mut body);
         self.regions.prologue = prologue;
         self.regions.body = body;
         self.name_recomputed();
@@ -317,16 +349,38 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. })));
+            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. } | Op::Final { .. })));
         }
         levels
     }
 
-    fn reduces(&self, wanted: impl Fn(DimSet, DimSet) -> bool) -> Vec<NodeId> {
-        reduces(self.graph)
-            .filter(|(_, args, _)| wanted(self.graph.operand_dims(args), self.parallel))
-            .map(|(id, ..)| id)
-            .collect()
+    /// Whether a reduction is done in the parallel loop.
+    fn is_parallel(&self, reduce: NodeId) -> bool {
+        let dims = self.graph.operand_dims(self.graph.nodes[reduce].op.args());
+        self.looped[reduce] || !dims.intersection(self.parallel).is_empty()
+    }
+
+    /// The highest level of some reductions and loops.
+    fn deepest(&self, reduces: &[NodeId], loops: &[RepeatId], levels: &FxHashMap<NodeId, u32>) -> u32 {
+        let loops = loops.iter().map(|&id| self.level_of_repeat(id, levels));
+        reduces.iter().map(|node| levels[node]).chain(loops).max().unwrap_or(0)
+    }
+
+    /// The reductions and loops of a level.
+    fn level(
+        &mut self,
+        level: u32,
+        reduces: &[NodeId],
+        loops: &[RepeatId],
+        levels: &FxHashMap<NodeId, u32>,
+        steps: &mut Vec<Step>,
+    ) {
+        self.reduce_level(reduces.iter().copied().filter(|node| levels[node] == level), steps);
+        for &id in loops {
+            if self.level_of_repeat(id, levels) == level {
+                self.repeat(id, levels, steps);
+            }
+        }
     }
 
     fn nest(&self, reduce: NodeId) -> Nest {
@@ -337,10 +391,15 @@ impl Fuser<'_> {
         Nest { form: self.graph.form(args, *dims), operand: self.graph.operand_dims(args), dims: *dims, wide }
     }
 
-    fn levels_of(&mut self, reduces: &[NodeId], levels: &FxHashMap<NodeId, u32>, steps: &mut Vec<Step>) {
-        let deepest = reduces.iter().map(|node| levels[node]).max().unwrap_or(0);
-        for level in 1..=deepest {
-            self.reduce_level(reduces.iter().copied().filter(|node| levels[node] == level), steps);
+    fn levels_of(
+        &mut self,
+        reduces: &[NodeId],
+        loops: &[RepeatId],
+        levels: &FxHashMap<NodeId, u32>,
+        steps: &mut Vec<Step>,
+    ) {
+        for level in 1..=self.deepest(reduces, loops, levels) {
+            self.level(level, reduces, loops, levels, steps);
         }
     }
 
@@ -348,8 +407,8 @@ impl Fuser<'_> {
     fn share_levels(
         &mut self,
         main: &[NodeId],
+        loops: &[RepeatId],
         levels: &FxHashMap<NodeId, u32>,
-        deepest: u32,
         steps: &mut Vec<Step>,
     ) {
         let mut ready: FxHashMap<DimSet, u32> = FxHashMap::default();
@@ -359,10 +418,10 @@ impl Fuser<'_> {
                 *level = (*level).max(levels[node]);
             }
         }
-        let last = deepest.max(ready.values().copied().max().unwrap_or(0));
+        let last = self.deepest(main, loops, levels).max(ready.values().copied().max().unwrap_or(0));
         for level in 0..=last + 1 {
             // First the reductions: one of them may compute, and so store, a result that was ready before.
-            self.reduce_level(main.iter().copied().filter(|node| levels[node] == level), steps);
+            self.level(level, main, loops, levels, steps);
             let due = ready.iter().filter(|&(_, &at)| at + 1 == level).map(|(dims, _)| *dims);
             let mut due: Vec<DimSet> = due.collect();
             due.sort_unstable();
@@ -424,7 +483,8 @@ impl Fuser<'_> {
     /// A reduction that is itself a result goes where the result is.
     fn place_of_reduction(&mut self, reduce: NodeId) -> Place {
         for (result, parts) in self.parts.iter().enumerate() {
-            if parts.len() == 1
+            if self.repeats == 0
+                && parts.len() == 1
                 && parts[0].1 == reduce
                 && !self.crossed.contains(&result)
                 && parts[0].0.is_empty()
@@ -442,7 +502,8 @@ impl Fuser<'_> {
         for (result, parts) in self.parts.iter().enumerate() {
             let whole = parts.len() == 1 && parts[0].0.is_empty();
             let node = parts[0].1;
-            if whole
+            if self.repeats == 0
+                && whole
                 && !self.crossed.contains(&result)
                 && nodes.contains(&node)
                 && self.loop_dims(node) == dims
@@ -520,6 +581,8 @@ impl Fuser<'_> {
                         return false;
                     }
                 }
+                // A carried value along other names: its array may be another line.
+                None if matches!(self.graph.nodes[node].op, Op::Rename { .. }) => return false,
                 None => todo.extend(self.graph.nodes[node].op.args()),
             }
         }
@@ -608,7 +671,7 @@ impl Fuser<'_> {
         let Some((Step::Region(last), before)) = steps.split_last_mut() else { return };
         let earlier = before.iter_mut().filter_map(|step| match step {
             Step::Region(region) => Some(region),
-            Step::Values(_) => None,
+            Step::Values(_) | Step::Repeat(_) => None,
         });
         for region in earlier {
             let shared: Vec<NodeId> =
@@ -683,7 +746,8 @@ impl Fuser<'_> {
             let written =
                 last.kind == RegionKind::Map && last.keeps.iter().any(|keep| keep.1 == Place::Result(result));
             let open = !self.stored.contains(&(result, 0));
-            if !same
+            if self.repeats > 0
+                || !same
                 || self.borrowed.contains(&result)
                 || self.crossed.contains(&result)
                 || !(written || open)
@@ -766,7 +830,7 @@ impl Fuser<'_> {
                     Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
-                    Place::Scratch | Place::Result(_) | Place::Packed(_) => {}
+                    Place::Scratch | Place::Result(_) | Place::Packed(_) | Place::State(_) => {}
                 }
             }
         }
@@ -796,7 +860,8 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
     let shared = if regions.parallel.is_empty() { 0 } else { regions.prologue.len() };
     for (result, (decl, _)) in graph.results.iter().enumerate() {
         let writes = |step: &&Step| match step {
-            Step::Values(_) => false,
+            // Loops write to arrays of their own.
+            Step::Values(_) | Step::Repeat(_) => false,
             Step::Region(region) => region
                 .keeps
                 .iter()
@@ -849,6 +914,11 @@ fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
     let uses = |node: &NodeId| graph.nodes[*node].op.args().iter().any(|&arg| is(arg));
     match step {
         Step::Values(nodes) => nodes.iter().any(uses),
+        Step::Repeat(repeat) => {
+            let states = || repeat.states.iter().filter(|state| !state.array);
+            states().any(|state| is(state.init) || is(state.next))
+                || repeat.steps.iter().any(|step| reads(graph, step, param))
+        }
         Step::Region(region) => {
             let reduced = match &region.kind {
                 RegionKind::Reduce { reduces, .. } => reduces.iter().any(uses),

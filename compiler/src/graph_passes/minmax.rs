@@ -18,6 +18,9 @@
 //!   together.
 //! - A node that is tainted along no more dimensions than it may change along is NaN either way: it doesn't change.
 //!
+//! In a loop all this is said of one step. What is carried into the next one may change everywhere if what it comes from may
+//! change at all; if no part of the state changes in a step, none does in any.
+//!
 //! The maximum is lowered if no result changes. One is lowered after another, each proven on the graph as it then is.
 //!
 //! Needs cse; better after simplify. Leaves no `Prim::Max`, `Prim::Min`; `Reduction::Max`, `Reduction::Min` of floats only where the NaN
@@ -147,7 +150,10 @@ fn taint(
         | Op::Size(_)
         | Op::Slice { .. }
         | Op::Stack { .. }
-        | Op::Rename { .. } => false,
+        | Op::Rename { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. } => false,
     };
     if !strict {
         return None;
@@ -159,7 +165,10 @@ fn taint(
 /// Along which dimensions a node may change, from its operands.
 fn change(node: &Node, changes: &SecondaryMap<NodeId, Option<DimSet>>) -> Option<DimSet> {
     let together = node.op.args().iter().filter_map(|&arg| changes[arg]).reduce(DimSet::intersection)?;
-    Some(together.intersection(node.dims))
+    match node.op {
+        Op::Carry { .. } | Op::Final { .. } => Some(DimSet::EMPTY),
+        _ => Some(together.intersection(node.dims)),
+    }
 }
 
 /// Whether a function is NaN wherever one of its operands is.

@@ -211,6 +211,9 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
             }
         },
         Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => ranges[value],
+        // In a later step it may be anything.
+        Op::Carry { .. } | Op::Final { .. } => Range::any(node.dtype),
+        Op::Step(_) => Range::new(0.0, f64::from(i32::MAX)),
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }

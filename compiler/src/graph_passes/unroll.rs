@@ -13,15 +13,17 @@
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
+//! - A part of a loop's state becomes one part for each place.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
 //! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
 //!
 //! Needs nothing. Leaves `Slice` only on parameters, their renamings and slices, `Stack` only at results; nodes unused (dce).
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};
+use rustc_hash::FxHashMap;
 
 use super::rewrite::spread;
-use crate::graph::{Constant, Graph, Node, NodeId, Op};
+use crate::graph::{Constant, Graph, Node, NodeId, Op, RepeatId};
 use crate::ops::{Prim, Reduction};
 use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
@@ -40,7 +42,9 @@ pub fn run(graph: &mut Graph) {
     let sizes = sizes(graph);
     let old = std::mem::take(&mut graph.nodes);
     let results: Vec<NodeId> = graph.results.iter().map(|&(_, value)| value).collect();
-    let mut unroll = Unroll { graph, old, dims, sizes, values: SecondaryMap::new() };
+    let mut unroll =
+        Unroll { graph, old, dims, sizes, values: SecondaryMap::new(), parts: FxHashMap::default() };
+    unroll.count_parts();
     unroll.params();
     for id in unroll.old.keys().skip(unroll.graph.params.len()) {
         unroll.node(id);
@@ -64,7 +68,10 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Size(_)
             | Op::Prim(..)
             | Op::Convert(_)
-            | Op::Broadcast(_) => {}
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => {}
         }
     }
     // A parameter is sliced along the one dimension of a pair as along the other.
@@ -132,6 +139,8 @@ struct Unroll<'a> {
     sizes: [u32; MAX_DIMS],
     /// What each old node became: one node for each place along its dimensions that go, the last one running fastest.
     values: SecondaryMap<NodeId, Vec<NodeId>>,
+    /// The first number of what each part of a loop's state becomes.
+    parts: FxHashMap<(RepeatId, u32), u32>,
 }
 
 impl Unroll<'_> {
@@ -159,6 +168,25 @@ impl Unroll<'_> {
         let number =
             over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize]);
         self.values[node][number as usize]
+    }
+
+    /// Numbers the parts of the states of loops. Dead parts get none.
+    fn count_parts(&mut self) {
+        for node in self.old.values() {
+            let Op::Final { repeat, values, .. } = &node.op else { continue };
+            let mut next = 0;
+            for (index, &carry) in values[..values.len() / 2].iter().enumerate() {
+                self.parts.insert((*repeat, index as u32), next);
+                next += self.places(self.old[carry].dims.intersection(self.dims));
+            }
+        }
+    }
+
+    /// The number of a place of a part of a loop's state.
+    fn part(&self, repeat: RepeatId, index: u32, dims: DimSet, place: &Place) -> u32 {
+        let over = dims.intersection(self.dims);
+        let first = self.parts.get(&(repeat, index)).copied().unwrap_or(0);
+        first + over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize])
     }
 
     /// The parameters, which must stay the first nodes, and after all of them their slices.
@@ -211,8 +239,20 @@ impl Unroll<'_> {
             Op::Reduce { reduction, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
                 self.chain(reduction, args, dims, node, place)
             }
+            Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
+                self.renamed_state(value, names, node, place)
+            }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
+            }
+            Op::Carry { repeat, index, init } => {
+                let (index, init) = (self.part(repeat, index, node.dims, place), self.at(init, place));
+                self.graph.add_with_dims(Op::Carry { repeat, index, init }, node.dtype, rest, node.span)
+            }
+            Op::Final { repeat, index, ref values } => {
+                let values = values.iter().flat_map(|&value| self.values[value].clone()).collect();
+                let index = self.part(repeat, index, node.dims, place);
+                self.graph.add_with_dims(Op::Final { repeat, index, values }, node.dtype, rest, node.span)
             }
             Op::Broadcast(value) => {
                 let value = self.at(value, place);
@@ -243,6 +283,27 @@ impl Unroll<'_> {
             value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, span);
         }
         value
+    }
+
+    /// A carried value at the place of the dimensions that go, renamed along what stays.
+    fn renamed_state(
+        &mut self,
+        value: NodeId,
+        names: &[(DimId, DimId)],
+        node: &Node,
+        place: &Place,
+    ) -> NodeId {
+        let mut own = *place;
+        for (from, to) in names {
+            own[from.as_u32() as usize] = place[to.as_u32() as usize];
+        }
+        let value = self.at(value, &own);
+        let names: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !self.dims.contains(*from)).collect();
+        if names.is_empty() {
+            return value;
+        }
+        self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

@@ -154,7 +154,8 @@ impl fmt::Display for Printer<'_> {
         if let Some(plan) = &self.schedule.parallel {
             return writeln!(f, "  parallel: {}", line(plan));
         }
-        let once = self.regions.prologue.iter().filter(|step| matches!(step, Step::Region(_))).count();
+        let once = Step::flat(&self.regions.prologue);
+        let once = once.iter().filter(|step| matches!(step, Step::Region(_))).count();
         for (number, plan) in self.schedule.regions.iter().enumerate() {
             let when = if number < once { " (once)" } else { "" };
             writeln!(f, "  region{number}{when}: {}", line(plan))?;

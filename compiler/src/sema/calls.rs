@@ -8,6 +8,7 @@ use super::infer::number_of;
 use super::items::Items;
 use super::lower::{DimBinding, Frame, Lowerer, Operand, Value};
 use super::number::Number;
+use super::repeat::Along;
 use super::{MAX_UNROLLED_SIZE, dims, prelude, suggest};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{NodeId, Op};
@@ -385,7 +386,8 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::Index {
             return match self.one_dim(names[0], "`index`") {
                 Some(dim) => match self.step_along(dim) {
-                    Some(step) => Value::Number(Number::Int(step)),
+                    Some(Along::Number(step)) => Value::Number(Number::Int(step)),
+                    Some(Along::Loop(repeat)) => self.node(Op::Step(repeat), DType::I32, span),
                     None => self.node(Op::Index(dim), DType::I32, span),
                 },
                 None => Value::Poison,

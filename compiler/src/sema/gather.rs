@@ -150,7 +150,10 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Slice { .. }
                 | Op::Stack { .. }
                 | Op::Broadcast(_)
-                | Op::Rename { .. } => return None,
+                | Op::Rename { .. }
+                | Op::Carry { .. }
+                | Op::Step(_)
+                | Op::Final { .. } => return None,
             };
             values.insert(id, value);
             last = Some(value);

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::dims::{self, Dims};
 use super::filter::Filter;
 use super::number::Number;
+use super::repeat::Along;
 use super::{
     KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest,
 };
@@ -118,8 +119,10 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) order: Vec<DimId>,
     /// The kernel, then functions, innermost last.
     pub(super) frames: Vec<Frame<'a>>,
-    /// Steps along dimensions that are under way, innermost last: the dimension, and the number of the step.
-    pub(super) steps: Vec<(DimId, i64)>,
+    /// Steps along dimensions that are under way, innermost last: the dimension, and where they are.
+    pub(super) steps: Vec<(DimId, Along)>,
+    /// Carried values of loops that are under way, and a copy of each to be read along other dimensions.
+    pub(super) twins: FxHashMap<NodeId, NodeId>,
     /// What an integer becomes where a float is needed and none is at hand.
     pub(super) arithmetic: DType,
     /// Constants that are being evaluated.
@@ -170,6 +173,7 @@ fn empty_graph(name: String) -> Graph {
         dims: PrimaryMap::new(),
         dim_params: Vec::new(),
         params: Vec::new(),
+        repeats: PrimaryMap::new(),
         nodes: PrimaryMap::new(),
         results: Vec::new(),
     }
@@ -185,6 +189,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             order: Vec::new(),
             frames: Vec::new(),
             steps: Vec::new(),
+            twins: FxHashMap::default(),
             arithmetic: DType::F32,
             active_consts: Vec::new(),
             depth: 0,
@@ -532,7 +537,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 | Op::Size(_)
                 | Op::Prim(..)
                 | Op::Convert(_)
-                | Op::Broadcast(_) => {}
+                | Op::Broadcast(_)
+                | Op::Carry { .. }
+                | Op::Step(_)
+                | Op::Final { .. } => {}
             }
         }
         let size = |dim: DimId| match self.graph.dims[dim].kind {

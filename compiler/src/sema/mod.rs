@@ -34,6 +34,7 @@ mod gather;
 mod infer;
 mod items;
 mod local;
+mod looped;
 mod lower;
 mod number;
 pub mod prelude;
@@ -59,7 +60,7 @@ pub const MAX_UNROLLED: u64 = 100_000;
 /// The largest fixed-size dimension that is unrolled.
 pub const MAX_UNROLLED_SIZE: i64 = 64;
 
-/// The largest number of steps of `iterate` and `unfold`.
+/// The largest number of steps of `unfold`, and of an `iterate` that is no loop.
 pub const MAX_STATE_STEPS: i64 = 64;
 
 /// The largest number of expressions that one run looks at; an expression in a function counts for each call.

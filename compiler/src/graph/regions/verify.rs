@@ -3,14 +3,14 @@
 
 use rustc_hash::FxHashSet;
 
-use super::{Group, Place, Region, RegionKind, Regions, Step};
+use super::{Group, Place, Region, RegionKind, Regions, Repeat, Step};
 use crate::graph::{Graph, NodeId, Op};
 use crate::types::DimSet;
 
 /// All that is wrong with `regions`, followed by their text form.
 pub fn verify(graph: &Graph, regions: &Regions) -> Result<(), String> {
-    let (known, packed) = (FxHashSet::default(), FxHashSet::default());
-    let mut check = Check { graph, regions, known, packed, errors: Vec::new() };
+    let (known, packed, arrays) = Default::default();
+    let mut check = Check { graph, regions, known, packed, arrays, errors: Vec::new() };
     check.groups();
     // The other rules look groups and dimensions up.
     if check.errors.is_empty() {
@@ -31,6 +31,8 @@ struct Check<'a> {
     known: FxHashSet<NodeId>,
     /// Copies that a later region may name.
     packed: FxHashSet<(NodeId, Group)>,
+    /// Values that were put into arrays of carried ones.
+    arrays: FxHashSet<(NodeId, NodeId)>,
     errors: Vec<String>,
 }
 
@@ -69,8 +71,34 @@ impl Check<'_> {
             match step {
                 Step::Values(nodes) => self.values(nodes, around),
                 Step::Region(region) => self.region(region, around),
+                Step::Repeat(repeat) => self.repeat(repeat, around),
             }
         }
+    }
+
+    fn repeat(&mut self, repeat: &Repeat, around: &[Group]) {
+        let none = FxHashSet::default();
+        let outside = (self.known.clone(), self.packed.clone());
+        for state in &repeat.states {
+            let begins = if state.array {
+                self.arrays.contains(&(state.init, state.carry))
+            } else {
+                self.is_known(state.init, &none)
+            };
+            self.require(begins, || format!("{} is not there before the loop", state.init));
+            self.known.insert(state.carry);
+        }
+        self.steps(&repeat.steps, around);
+        for state in &repeat.states {
+            let made = if state.array {
+                self.arrays.contains(&(state.next, state.carry))
+            } else {
+                self.is_known(state.next, &none)
+            };
+            self.require(made, || format!("{} is not there at the end of a step", state.next));
+        }
+        (self.known, self.packed) = outside;
+        self.known.extend(repeat.states.iter().flat_map(|state| &state.ends));
     }
 
     fn values(&mut self, nodes: &[NodeId], around: &[Group]) {
@@ -120,6 +148,10 @@ impl Check<'_> {
                     self.packed.insert((*node, *group));
                     continue;
                 }
+                Place::State(carry) => {
+                    self.arrays.insert((*node, *carry));
+                    continue;
+                }
                 Place::Scratch => {}
             }
             self.known.insert(*node);
@@ -150,9 +182,15 @@ impl Check<'_> {
             return true;
         }
         match &self.graph.nodes[node].op {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => true,
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => true,
             Op::Slice { value, .. } | Op::Rename { value, .. } => self.is_known(*value, inside),
-            Op::Prim(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Stack { .. } | Op::Broadcast(_) => false,
+            Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Reduce { .. }
+            | Op::Stack { .. }
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Final { .. } => false,
         }
     }
 

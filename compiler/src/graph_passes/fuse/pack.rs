@@ -17,7 +17,9 @@ impl Fuser<'_> {
     /// of nothing that is computed inside.
     pub(super) fn packable_before(&self, reduces: &[NodeId]) -> Vec<(NodeId, Group)> {
         let inside = |&(factor, _): &(NodeId, Group)| {
-            self.is_packable(factor) && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
+            self.is_packable(factor)
+                && !self.looped[factor]
+                && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
         };
         let mut copies: Vec<(NodeId, Group)> =
             reduces.iter().flat_map(|&reduce| self.wanted_copies(reduce)).filter(inside).collect();
@@ -82,12 +84,22 @@ impl Fuser<'_> {
                     self.graph.params[leaf.param as usize].dim_list().map(|dim| leaf.along(dim)).collect();
                 list.contains(&last) && list.last() != Some(&last)
             }
+            None if matches!(self.graph.nodes[node].op, Op::Rename { .. }) => {
+                self.state_dims(node).last() != Some(&last)
+            }
             None => {
                 let in_memory = self.memory.get(&node).is_some_and(Option::is_some);
                 in_memory && self.graph.nodes[node].dims.last() != Some(last)
             }
         };
         self.below(factor).any(|node| self.graph.nodes[node].dims.contains(last) && across(node))
+    }
+
+    /// The dimensions of a carried value along other names, as its array has them.
+    fn state_dims(&self, node: NodeId) -> Vec<DimId> {
+        let Op::Rename { value, names } = &self.graph.nodes[node].op else { return Vec::new() };
+        let now = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        self.graph.nodes[*value].dims.iter().map(now).collect()
     }
 
     /// Whether all that a value needs is there, and all its dimensions are looped over.
@@ -103,7 +115,10 @@ impl Fuser<'_> {
         while let Some(node) = todo.pop() {
             let ends = leaf(self.graph, node).is_some()
                 || self.memory.contains_key(&node)
-                || matches!(self.graph.nodes[node].op, Op::Reduce { .. });
+                || matches!(
+                    self.graph.nodes[node].op,
+                    Op::Reduce { .. } | Op::Carry { .. } | Op::Final { .. } | Op::Rename { .. }
+                );
             if seen.insert(node) && !ends {
                 todo.extend(self.graph.nodes[node].op.args());
             }
