@@ -652,6 +652,8 @@ pub mod codes {
         INTEGER_OVERFLOW = "E0410";
         /// Values that must have one type have none in common.
         BRANCHES = "E0411";
+        /// The `k` of `kth_largest` or `topk_mask` is no integer from 1 to the size of the dimension.
+        BAD_K = "E0412";
 
         /// A function or a constant is made of itself.
         RECURSION = "E0501";

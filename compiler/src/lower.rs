@@ -4,6 +4,9 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod gather;
+mod scan;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
@@ -298,6 +301,7 @@ impl Lower<'_> {
                 lower.compute(&region.nodes);
                 lower.store_keeps(region);
             }),
+            RegionKind::Scan { form, along, node } => self.scan_region(region, *form, *along, *node),
             RegionKind::Reduce { form, outer, inner, reduces } => {
                 let lanes = *form == Form::Column && !outside;
                 // Without kept groups its results are values of the place.
@@ -479,11 +483,17 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
+            Op::Gather { dims, args } => self.gather(node, dims, args),
             Op::Step(repeat) => {
                 let number = self.numbers[repeat];
                 self.push(ty, Inst::Convert(number))
             }
-            Op::Reduce { .. } | Op::Stack { .. } | Op::Carry { .. } | Op::Final { .. } => {
+            Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
+            | Op::Stack { .. }
+            | Op::Carry { .. }
+            | Op::Final { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -659,7 +669,7 @@ impl Lower<'_> {
         let pair = [before[before.len() - 1], after[0]];
         self.regions.all().any(|region| match &region.kind {
             RegionKind::Reduce { form: Form::Row, inner, .. } => inner.windows(2).any(|line| line == pair),
-            RegionKind::Reduce { .. } | RegionKind::Map => false,
+            RegionKind::Reduce { .. } | RegionKind::Scan { .. } | RegionKind::Map => false,
         })
     }
 

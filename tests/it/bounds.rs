@@ -15,7 +15,7 @@ use act::graph::repeats::Nesting;
 use act::graph::wide::Wide;
 use act::graph::{Constant, Form, Graph, NodeId, Op, RepeatId, Steps};
 use act::loops::BLOCK_STEPS;
-use act::ops::{Class, Prim, Reduction};
+use act::ops::{Class, Prim, Reduction, Scan};
 use act::types::{DType, DimId, DimSet};
 
 /// What an elementary function may be off, in units of the last place.
@@ -388,6 +388,7 @@ fn converted(x: Range, to: DType) -> Range {
 }
 
 /// A reduction on the way.
+#[derive(Clone)]
 struct Total {
     reduction: Reduction,
     dtype: DType,
@@ -652,6 +653,9 @@ impl Run<'_> {
             }
             Op::Convert(value) => self.of(*value).iter().map(|&x| converted(x, node.dtype)).collect(),
             Op::Reduce { reduction, args, dims } => self.reduce(*reduction, args, *dims, id),
+            Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, id),
+            Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, id),
+            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
             Op::Slice { value, dim, at } => {
                 let own: Vec<DimId> = self.graph.nodes[*value].dims.iter().collect();
                 let start = own.iter().position(|own| own == dim).expect("it has the dimension");
@@ -670,6 +674,7 @@ impl Run<'_> {
             }
             Op::Broadcast(value) => repeated(*value),
             Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
+            Op::Gather { dims, args } => self.gather(dims, args, &order),
             Op::Rename { value, names } => {
                 let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
                 let from: Vec<DimId> = self.graph.nodes[*value].dims.iter().map(new).collect();
@@ -678,10 +683,66 @@ impl Run<'_> {
         }
     }
 
+    /// What stands at any position that an index may be.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], order: &[DimId]) -> Vec<Range> {
+        let own: Vec<DimId> = self.graph.nodes[args[0]].dims.iter().collect();
+        let stride = |dim: DimId| {
+            let place = own.iter().position(|&own| own == dim).expect("the leaf has the dimension");
+            own[place + 1..].iter().map(|&dim| self.size(dim)).product::<usize>()
+        };
+        // Along what is gathered the place does not count.
+        let strides: Vec<usize> = dims.iter().map(|&dim| stride(dim)).collect();
+        let indices: Vec<Vec<usize>> =
+            args[1..].iter().map(|&index| self.offsets(self.graph.nodes[index].dims, order)).collect();
+        let places = self.places(order);
+        let at = |number: usize, place: &[usize]| {
+            let kept = own.iter().filter(|dim| !dims.contains(dim));
+            let start: usize = kept
+                .map(|&dim| {
+                    let along = order.iter().position(|&other| other == dim).expect("it is kept");
+                    place[along] * stride(dim)
+                })
+                .sum();
+            let (mut offsets, mut outside) = (vec![start], false);
+            for (axis, &dim) in dims.iter().enumerate() {
+                let position = self.of(args[axis + 1])[indices[axis][number]];
+                let last = self.size(dim) as f64 - 1.0;
+                outside |= position.lo < 0.0 || position.hi > last;
+                let inside = position.lo.max(0.0) as i64..=position.hi.min(last) as i64;
+                let inside = if position.lo > last || position.hi < 0.0 { 1..=0 } else { inside };
+                offsets = offsets
+                    .iter()
+                    .flat_map(|&at| inside.clone().map(move |position| (at, position as usize)))
+                    .map(|(at, position)| at + position * strides[axis])
+                    .collect();
+            }
+            let found = offsets.into_iter().map(|at| self.of(args[0])[at]).reduce(Range::or);
+            match found {
+                Some(found) if outside => found.or(FALSE),
+                Some(found) => found,
+                None => FALSE,
+            }
+        };
+        places.iter().enumerate().map(|(number, place)| at(number, place)).collect()
+    }
+
+    /// Every place along `order`, the last dimension running fastest.
+    fn places(&self, order: &[DimId]) -> Vec<Vec<usize>> {
+        let mut places = vec![Vec::new()];
+        for &dim in order {
+            let size = self.size(dim);
+            let longer = |place: Vec<usize>| (0..size).map(move |at| [place.as_slice(), &[at]].concat());
+            places = places.into_iter().flat_map(longer).collect();
+        }
+        places
+    }
+
     fn constant(&self, constant: Constant) -> Range {
         let value = constant.value();
-        if self.given.contains(&constant) || value == 0.0 || !value.is_finite() || !constant.dtype.is_float()
-        {
+        // A power of two is no rounded number: it comes of a division by its inverse.
+        let power = libm::frexp(value.abs()).0 == 0.5;
+        let exact = value == 0.0 || power || !value.is_finite() || !constant.dtype.is_float();
+        if self.given.contains(&constant) || exact {
             return Range::of(value);
         }
         hull([Wide::from(value)], ULPS, constant.dtype)
@@ -704,6 +765,68 @@ impl Run<'_> {
         }
         let depth = self.depth(reduction, args, dims, dtype);
         totals.into_iter().map(|total| total.finish(depth)).collect()
+    }
+
+    /// The elements of a value along a dimension, for each place along the others: where they are.
+    fn lines(&self, value: NodeId, dim: DimId) -> Vec<Vec<usize>> {
+        let dims = self.graph.nodes[value].dims;
+        let rest: Vec<DimId> = dims.without(dim).iter().collect();
+        let along = self.offsets(dims, &[dim]);
+        let starts = self.offsets(dims, &rest);
+        starts.into_iter().map(|start| along.iter().map(|at| start + at).collect()).collect()
+    }
+
+    fn scan(&self, scan: Scan, value: NodeId, dim: DimId, id: NodeId) -> Vec<Range> {
+        let dtype = self.graph.nodes[id].dtype;
+        let mut out = self.of(value).to_vec();
+        let (group, depth) = match self.graph.form(&[value], DimSet::one(dim)) {
+            Form::Row => (Scan::GROUP as usize * 4 / dtype.bytes().max(4), 4.0),
+            Form::Column => (1, 0.0),
+        };
+        let first = point(Constant::new(dtype, scan.reduction.identity()).value());
+        for mut line in self.lines(value, dim) {
+            if scan.reverse {
+                line.reverse();
+            }
+            let (mut state, mut carry) = (first, first);
+            for places in line.chunks(group) {
+                // The shifts inside a group, then the carry.
+                let mut total = Total::new(scan.reduction, dtype);
+                for &at in places {
+                    total.add(self.of(value)[at]);
+                    let inside = total.clone().finish(depth);
+                    let next = prim(scan.reduction.combine(), &[carry, inside], false, dtype);
+                    out[at] = if scan.exclusive { state } else { next };
+                    state = next;
+                }
+                carry = state;
+            }
+        }
+        out
+    }
+
+    fn kth_largest(&self, value: NodeId, k: NodeId, dim: DimId, id: NodeId) -> Vec<Range> {
+        let k = self.of(k)[0].lo;
+        let line = |line: Vec<usize>| {
+            let k = k.clamp(1.0, line.len().max(1) as f64) as usize;
+            let all: Vec<Range> = line.into_iter().map(|at| self.of(value)[at]).collect();
+            if all.is_empty() {
+                let least = point(f64::from(i32::MIN));
+                return if self.graph.nodes[id].dtype == DType::I32 { least } else { NAN };
+            }
+            if all.iter().filter(|x| x.is_nan()).count() >= k {
+                return NAN;
+            }
+            // A NaN counts as the largest.
+            let kth = |mut ends: Vec<f64>| {
+                ends.sort_by(|a, b| b.total_cmp(a));
+                ends[k - 1]
+            };
+            let lo = kth(all.iter().map(|x| if x.is_nan() { f64::INFINITY } else { x.lo }).collect());
+            let hi = kth(all.iter().map(|x| if x.nan { f64::INFINITY } else { x.hi }).collect());
+            Range { lo, hi, nan: all.iter().filter(|x| x.nan).count() >= k }
+        };
+        self.lines(value, dim).into_iter().map(line).collect()
     }
 
     /// How many additions one element goes through.

@@ -160,6 +160,11 @@ impl Numbers {
             DType::F32 => u64::from((self.float(kind, dtype) as f32).to_bits()),
             DType::F64 => self.float(kind, dtype).to_bits(),
             DType::I32 if kind == Kind::Ordinary => u64::from((self.below(41) as i32 - 20) as u32),
+            // Positions just inside and just outside, too.
+            DType::I32 if self.below(2) == 0 => {
+                let edges = [i32::MIN, i32::MAX, -1, 0, 1, 2, 3, 4, 5, 8];
+                u64::from(edges[self.below(edges.len() as u64) as usize] as u32)
+            }
             DType::I32 => u64::from((self.below(1 << 31) as u32).rotate_left(self.below(32) as u32)),
             DType::Bool => self.below(2),
         }

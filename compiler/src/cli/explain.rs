@@ -514,6 +514,7 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
 fn uses(graph: &Graph, region: &Region) -> Vec<NodeId> {
     let reduces = match &region.kind {
         RegionKind::Reduce { reduces, .. } => reduces.as_slice(),
+        RegionKind::Scan { node, .. } => std::slice::from_ref(node),
         RegionKind::Map => &[],
     };
     let nodes = region.nodes.iter().chain(reduces);
@@ -565,7 +566,7 @@ impl Operations {
             match stmt {
                 Stmt::Let(_, Inst::Prim(prim, _)) => *self.functions.entry(prim.name()).or_default() += 1,
                 Stmt::Let(_, Inst::Convert(_)) => *self.functions.entry("convert").or_default() += 1,
-                Stmt::Let(_, Inst::Load(_)) => self.loads += 1,
+                Stmt::Let(_, Inst::Load(_) | Inst::Gather(_)) => self.loads += 1,
                 Stmt::Store(..) => self.stores += 1,
                 Stmt::Let(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => {}
             }

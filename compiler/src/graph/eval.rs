@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::repeats::Nesting;
 use super::wide::Wide;
 use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimKind, DimSet};
 
 /// The results of `graph`, each row-major in the order of its declaration.
@@ -271,11 +271,14 @@ impl Run<'_> {
                 self.values[*value].iter().map(|&value| convert(value, node.dtype)).collect()
             }
             Op::Reduce { reduction, args, dims } => self.reduce(*reduction, args, *dims, node),
+            Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, node),
+            Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, node),
             Op::Slice { value, dim, at } => self.slice(*value, *dim, *at as usize, node),
             Op::Stack { dim, values } => self.stack(*dim, values, node),
             Op::Broadcast(value) => self.for_each_place(node.dims, &[*value], |values| values[0]),
             Op::Rename { value, names } => self.rename(*value, names),
             Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
+            Op::Gather { dims, args } => self.gather(dims, args, node),
         }
     }
 
@@ -402,6 +405,50 @@ impl Run<'_> {
         states
     }
 
+    /// Calls `visit` for each line along `dim` of an array, with the offset of its first element, the distance of its elements and
+    /// their number.
+    fn lines(&self, value: NodeId, dim: DimId, mut visit: impl FnMut(usize, usize, usize)) {
+        let dims = self.graph.nodes[value].dims;
+        let strides = self.strides(dims);
+        let (step, count) = (strides[dim.as_u32() as usize], self.size(dim));
+        self.walk(&self.canonical(dims.without(dim)), &[&strides], |offsets| visit(offsets[0], step, count));
+    }
+
+    fn scan(&self, scan: Scan, value: NodeId, dim: DimId, node: &Node) -> Vec<Wide> {
+        let array = &self.values[value];
+        let mut out = array.clone();
+        self.lines(value, dim, |start, step, count| {
+            let mut state = Wide::from(Constant::new(node.dtype, scan.start()).value());
+            for number in 0..count {
+                let at = start + step * if scan.reverse { count - 1 - number } else { number };
+                let next = apply(scan.reduction.combine(), node.dtype, &[array[at], state]);
+                out[at] = if scan.exclusive { state } else { next };
+                state = next;
+            }
+        });
+        out
+    }
+
+    fn kth_largest(&self, value: NodeId, k: NodeId, dim: DimId, node: &Node) -> Vec<Wide> {
+        let (array, k) = (&self.values[value], self.values[k][0].to_i64());
+        let over_nothing = if node.dtype == DType::I32 { f64::from(i32::MIN) } else { f64::NAN };
+        let mut out = Vec::new();
+        self.lines(value, dim, |start, step, count| {
+            let mut line: Vec<Wide> = (0..count).map(|number| array[start + step * number]).collect();
+            // NaN above all numbers.
+            line.sort_by(|a, b| {
+                let numbers = || b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal);
+                b.is_nan().cmp(&a.is_nan()).then_with(numbers)
+            });
+            let place = usize::try_from(k.min(count as i64) - 1).unwrap_or(0);
+            out.push(
+                line.get(place)
+                    .map_or(Wide::from(over_nothing), |&x| if x.is_zero() { Wide::ZERO } else { x }),
+            );
+        });
+        out
+    }
+
     fn slice(&self, value: NodeId, dim: DimId, at: usize, node: &Node) -> Vec<Wide> {
         let (strides, array) = (self.strides(self.graph.nodes[value].dims), &self.values[value]);
         let start = at * strides[dim.as_u32() as usize];
@@ -416,6 +463,31 @@ impl Run<'_> {
         let from: Vec<DimId> = self.graph.nodes[value].dims.iter().map(new).collect();
         let to = self.canonical(from.iter().copied().collect());
         self.reordered(&self.values[value], &from, &to)
+    }
+
+    /// The leaf's elements at the positions that the other operands give.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], node: &Node) -> Vec<Wide> {
+        let leaf = self.graph.nodes[args[0]].dims;
+        let own = self.strides(leaf);
+        // What is gathered along does not go with the place, even if an index has that dimension, too.
+        let mut fixed = own.clone();
+        for dim in dims {
+            fixed[dim.as_u32() as usize] = 0;
+        }
+        let mut strides = vec![fixed];
+        strides.extend(args[1..].iter().map(|&index| self.strides(self.graph.nodes[index].dims)));
+        let strides: Vec<&[usize]> = strides.iter().map(Vec::as_slice).collect();
+        let mut out = Vec::new();
+        self.walk(&self.canonical(node.dims), &strides, |offsets| {
+            let mut at = Some(offsets[0]);
+            for ((dim, index), offset) in dims.iter().zip(&args[1..]).zip(&offsets[1..]) {
+                let position = usize::try_from(self.values[*index][*offset].to_i64());
+                let inside = position.ok().filter(|&position| position < self.size(*dim));
+                at = at.zip(inside).map(|(at, position)| at + position * own[dim.as_u32() as usize]);
+            }
+            out.push(at.map_or(Wide::ZERO, |at| self.values[args[0]][at]));
+        });
+        out
     }
 
     fn stack(&self, dim: DimId, values: &[NodeId], node: &Node) -> Vec<Wide> {

@@ -25,9 +25,15 @@
 //! is in *row form*, else in *column form* ([`Graph::form`]); [`crate::loops`] defines the order of summation of either.
 //! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
 //!
+//! **Scans.** An element of an [`Op::Scan`] is the combination of the operand's elements at the positions along `dim` up to its
+//! own (`reverse`: from its own on), without its own if `exclusive`; of none, the identity. Its order of combination has the two
+//! forms of a reduction over `dim`: in row form by groups, in column form one element after another; [`crate::lower`] writes it
+//! out. [`Op::KthLargest`] is the element that would stand at position `k - 1` if those along `dim` were in descending order, NaN
+//! first, -0 and +0 as +0. `k` is brought between 1 and the size; over nothing a float is NaN, an integer the smallest.
+//!
 //! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`](crate::types::DimKind::Fixed)). [`Op::Slice`] picks a position
 //! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
-//! node reduces, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
+//! node reduces, scans, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
 //! [`Op::Param`] (or on such a slice, or on a `Rename`), and `Stack` only at results, on values or on other stacks.
 //!
 //! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
@@ -44,6 +50,11 @@
 //! value. What is made of the end of a loop is outside of it again, or in a loop around it. All nodes stay in the one
 //! list, operands first ([`repeats::Nesting`] sorts them).
 //!
+//! **Gathering.** [`Op::Gather`] reads a leaf (a parameter, its renaming, slices of them) at computed positions along some of its
+//! dimensions: the element where each such dimension is at the position that its index has at the place, and every other
+//! dimension is at the place. Where a position lies outside of its dimension the element is 0 (`false`), and nothing is read.
+//! What the language gives there is selected above it. A leaf's dimension that an index has, too, is at one place for both.
+//!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
 //! 1. Operands come before their node.
@@ -55,9 +66,12 @@
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
 //!    least one dimension. `Rename` stands on a parameter or a carried value, and gives different dimensions of it different new ones, which
-//!    it has not, or which change places.
-//! 6. Results have the dimensions and dtype of their declaration, and are in no loop.
-//! 7. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
+//!    it has not, or which change places. `Gather` stands on a leaf, names dimensions of it, each once, and has an `i32` for
+//!    each.
+//! 6. `Scan` runs along a dimension of its operand, by a sum, a product or a maximum, not of `bool`; `KthLargest` is of numbers,
+//!    its `k` one `i32` without dimensions, and its dimension not of a fixed size of 1 to 64.
+//! 7. Results have the dimensions and dtype of their declaration, and are in no loop.
+//! 8. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
 //!    `Final`'s operands are the loop's `Carry` nodes in order, each once; every `Final` of a loop has the same operands. Of two
 //!    loops at most one lies in the other.
 //!
@@ -78,14 +92,15 @@
 //! `leading`, a fixed size, or computed, in parentheses: `half = 2, j = (d + 1)`, with `/^` for a quotient rounded up; the
 //! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
-//! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
-//! `i`). `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
+//! `sum %1 over d`, `sum %1 * %2 over d`, `cumsum %1 along d reverse exclusive`,
+//! `kth_largest %1, %2 along d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
+//! `i`), `gather %0 d=%3, c=%4`. `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
 //! begins with `%2`, `step r0` the number of the step, `final r0.1 %3, %4, %5, %6` its last value. A `#` begins a comment.
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::diag::Span;
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimSet};
 
 pub mod eval;
@@ -164,6 +179,22 @@ pub enum Op {
         /// The dimensions that go.
         dims: DimSet,
     },
+    /// A running combination along one dimension.
+    Scan {
+        /// Which, and how.
+        scan: Scan,
+        /// Operand.
+        value: NodeId,
+        /// The dimension along which it runs.
+        dim: DimId,
+    },
+    /// The `k`-th largest element along a dimension, which goes.
+    KthLargest {
+        /// The operand, and `k`.
+        args: [NodeId; 2],
+        /// The dimension that goes.
+        dim: DimId,
+    },
     /// The operand at one position of a fixed-size dimension.
     Slice {
         /// Operand.
@@ -210,6 +241,13 @@ pub enum Op {
         /// All of its `Carry` nodes, then what a step makes of each.
         values: Vec<NodeId>,
     },
+    /// A leaf at computed positions along some of its dimensions; 0 where one lies outside.
+    Gather {
+        /// The leaf's dimensions that go, in canonical order.
+        dims: Vec<DimId>,
+        /// The leaf, and a position for each of the dimensions.
+        args: Vec<NodeId>,
+    },
 }
 
 impl Op {
@@ -220,12 +258,26 @@ impl Op {
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
+            Op::KthLargest { args, .. } => args,
             Op::Convert(value)
+            | Op::Scan { value, .. }
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
             | Op::Carry { init: value, .. }
             | Op::Rename { value, .. } => std::slice::from_ref(value),
+        }
+    }
+
+    /// For what runs over places of its operands and needs a loop of its own (a reduction, a scan, a k-th largest): the operands that
+    /// it runs over, and the dimensions along which it does.
+    pub fn gathers(&self) -> Option<(&[NodeId], DimSet)> {
+        match self {
+            Op::Reduce { args, dims, .. } => Some((args, *dims)),
+            Op::Scan { value, dim, .. } => Some((std::slice::from_ref(value), DimSet::one(*dim))),
+            Op::KthLargest { args, dim } => Some((&args[..1], DimSet::one(*dim))),
+            _ => None,
         }
     }
 
@@ -236,8 +288,11 @@ impl Op {
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
+            Op::KthLargest { args, .. } => args,
             Op::Convert(value)
+            | Op::Scan { value, .. }
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
             | Op::Carry { init: value, .. }
@@ -345,11 +400,16 @@ impl Graph {
                 values.get(*index as usize).map_or(DimSet::EMPTY, |&carry| self.nodes[carry].dims)
             }
             Op::Index(dim) => DimSet::one(*dim),
-            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) | Op::Carry { .. } => union,
+            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) | Op::Scan { .. } | Op::Carry { .. } => union,
             Op::Reduce { dims, .. } => union.difference(*dims),
-            Op::Slice { dim, .. } => union.without(*dim),
+            Op::Slice { dim, .. } | Op::KthLargest { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
+            Op::Gather { dims, args } => {
+                let (leaf, indices) = args.split_first().expect("a gather has a leaf");
+                let kept = self.nodes[*leaf].dims.difference(dims.iter().copied().collect());
+                kept.union(self.operand_dims(indices))
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use cranelift_entity::PrimaryMap;
 
 use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::diag::Span;
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// Parentheses in the size of a dimension may be nested this deep.
@@ -348,6 +348,17 @@ impl Reader<'_> {
                 tokens.mark("=")?;
                 Op::Slice { value, dim, at: number(tokens.word()?)? }
             }
+            "gather" => {
+                let (mut dims, mut args) = (Vec::new(), vec![tokens.node()?]);
+                loop {
+                    dims.push(self.dim(tokens)?);
+                    tokens.mark("=")?;
+                    args.push(tokens.node()?);
+                    if !tokens.eat(",") {
+                        break Op::Gather { dims, args };
+                    }
+                }
+            }
             "rename" => {
                 let (value, mut names) = (tokens.node()?, Vec::new());
                 loop {
@@ -382,7 +393,23 @@ impl Reader<'_> {
                 }
                 Op::Stack { dim, values }
             }
-            name => self.function(name, tokens)?,
+            "kth_largest" => {
+                let value = tokens.node()?;
+                tokens.mark(",")?;
+                let args = [value, tokens.node()?];
+                tokens.mark("along")?;
+                Op::KthLargest { args, dim: self.dim(tokens)? }
+            }
+            name => match Scan::from_name(name) {
+                Some(reduction) => {
+                    let value = tokens.node()?;
+                    tokens.mark("along")?;
+                    let dim = self.dim(tokens)?;
+                    let (reverse, exclusive) = (tokens.eat("reverse"), tokens.eat("exclusive"));
+                    Op::Scan { scan: Scan { reduction, reverse, exclusive }, value, dim }
+                }
+                None => self.function(name, tokens)?,
+            },
         })
     }
 

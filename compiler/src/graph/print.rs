@@ -173,6 +173,15 @@ impl fmt::Display for NodeText<'_> {
             Op::Reduce { reduction, args, dims } => {
                 write!(f, "{reduction} {} over {}", list(args, " * "), names.list(dims.iter()))?
             }
+            Op::Scan { scan, value, dim } => {
+                let flag = |set: bool, word| if set { word } else { "" };
+                let (reverse, exclusive) =
+                    (flag(scan.reverse, " reverse"), flag(scan.exclusive, " exclusive"));
+                write!(f, "{} {value} along {}{reverse}{exclusive}", scan.name(), names.get(*dim))?
+            }
+            Op::KthLargest { args, dim } => {
+                write!(f, "kth_largest {} along {}", list(args, ", "), names.get(*dim))?
+            }
             Op::Slice { value, dim, at } => write!(f, "slice {value} {}={at}", names.get(*dim))?,
             Op::Stack { dim, values } => write!(f, "stack {}({})", names.get(*dim), list(values, ", "))?,
             Op::Broadcast(value) => write!(f, "broadcast {value}")?,
@@ -187,6 +196,11 @@ impl fmt::Display for NodeText<'_> {
             Op::Step(repeat) => write!(f, "step {repeat}")?,
             Op::Final { repeat, index, values } => {
                 write!(f, "final {repeat}.{index} {}", list(values, ", "))?
+            }
+            Op::Gather { dims, args } => {
+                let pairs: Vec<String> =
+                    dims.iter().zip(&args[1..]).map(|(dim, at)| format!("{}={at}", names.get(*dim))).collect();
+                write!(f, "gather {} {}", args[0], pairs.join(", "))?
             }
         }
         write!(f, " : {}", type_text(self.node.dtype, self.node.dims, names))

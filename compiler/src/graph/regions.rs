@@ -62,6 +62,16 @@ pub enum RegionKind {
         /// The reductions.
         reduces: Vec<NodeId>,
     },
+    /// A scan or a k-th largest: in row form the operand is computed along the group, kept in memory of the region's own, worked on
+    /// there, and a scan's elements are then stored; in column form it is one sequential loop over the group, with lanes across.
+    Scan {
+        /// In which order.
+        form: Form,
+        /// The group, of one dimension, along which it runs.
+        along: Group,
+        /// The node: `Op::Scan` or `Op::KthLargest`.
+        node: NodeId,
+    },
     /// Nothing is reduced; values are stored.
     Map,
 }
@@ -235,6 +245,10 @@ impl Printer<'_> {
                                 f.write_str("; ")?;
                             }
                             write!(f, "{}]: {}", self.groups(inner), list(reduces))?;
+                        }
+                        RegionKind::Scan { form, along, node } => {
+                            let form = if *form == Form::Row { "row" } else { "column" };
+                            write!(f, " scan {form} along [{}]: {node}", self.groups(&[*along]))?;
                         }
                         RegionKind::Map => f.write_str(" map:")?,
                     }

@@ -6,7 +6,7 @@ use std::fmt;
 use super::print::{DimNames, print_with_notes};
 use super::repeats::Nesting;
 use super::{Constant, Graph, Node, NodeId, Op, renamed};
-use crate::ops::{Prim, Reduction, Typing};
+use crate::ops::{Prim, Reduction, Scan, Typing};
 use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// One breach of a rule.
@@ -48,6 +48,7 @@ pub fn verify(graph: &Graph) -> Result<(), Report> {
             check.reductions_are_sound(node);
             check.fixed_dims_are_sound(node);
             check.loops_are_sound(node);
+            check.scans_are_sound(node);
         }
     }
     check.node = None;
@@ -137,9 +138,14 @@ impl Check<'_> {
     /// Part of rule 2: no dimension is outside the graph's list.
     fn dims_exist(&mut self, node: &Node) -> bool {
         let named = match &node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => Some(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
+            Op::Gather { dims, .. } => dims.iter().copied().max(),
             Op::Param(_)
             | Op::Const(_)
             | Op::Prim(..)
@@ -207,10 +213,17 @@ impl Check<'_> {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
+            Op::Gather { args, .. } => {
+                self.require(self.dtype(args[0]) == dtype, || format!("its leaf is not {dtype}"));
+                let whole = args[1..].iter().all(|&index| self.dtype(index) == DType::I32);
+                self.require(whole, || "a position is no i32".to_owned());
+            }
             Op::Slice { value, .. }
             | Op::Broadcast(value)
             | Op::Carry { init: value, .. }
-            | Op::Rename { value, .. } => {
+            | Op::Rename { value, .. }
+            | Op::Scan { value, .. }
+            | Op::KthLargest { args: [value, _], .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
             }
         }
@@ -274,8 +287,11 @@ impl Check<'_> {
             | Op::Carry { .. }
             | Op::Step(_)
             | Op::Final { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Broadcast(_) => return,
             Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
+            Op::Gather { dims, args } => return self.gather_is_sound(dims, args),
         };
         let name = self.names.get(dim).to_owned();
         match self.graph.dims[dim].fixed() {
@@ -311,7 +327,21 @@ impl Check<'_> {
         }
     }
 
-    /// Rule 7, for one node.
+    /// Rule 5 for `Gather`.
+    fn gather_is_sound(&mut self, dims: &[DimId], args: &[NodeId]) {
+        let mut leaf = args[0];
+        while let Op::Slice { value, .. } | Op::Rename { value, .. } = self.graph.nodes[leaf].op {
+            leaf = value;
+        }
+        self.require(matches!(self.graph.nodes[leaf].op, Op::Param(_)), || format!("{} is no leaf", args[0]));
+        let named: DimSet = dims.iter().copied().collect();
+        let has = named.is_subset(self.graph.nodes[args[0]].dims);
+        self.require(has, || format!("{} does not have the dimensions", args[0]));
+        let ordered = !dims.is_empty() && dims.is_sorted() && named.len() == dims.len();
+        self.require(ordered, || "the dimensions are not in order, or one stands here twice".to_owned());
+    }
+
+    /// Rule 8, for one node.
     fn loops_are_sound(&mut self, node: &Node) {
         let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else {
             return;
@@ -330,7 +360,7 @@ impl Check<'_> {
         }
     }
 
-    /// The rest of rule 7.
+    /// The rest of rule 8.
     fn loops_nest(&mut self) {
         if !self.violations.is_empty() || self.graph.repeats.is_empty() {
             return;
@@ -355,6 +385,30 @@ impl Check<'_> {
     }
 
     /// Rule 6.
+    fn scans_are_sound(&mut self, node: &Node) {
+        let (value, dim) = match &node.op {
+            Op::Scan { scan, value, dim } => {
+                let known = Scan::NAMES.iter().any(|(_, reduction)| *reduction == scan.reduction);
+                self.require(known, || format!("there is no scan by `{}`", scan.reduction));
+                (*value, *dim)
+            }
+            Op::KthLargest { args: [value, k], dim } => {
+                let k = &self.graph.nodes[*k];
+                let one = k.dtype == DType::I32 && k.dims.is_empty();
+                self.require(one, || "its `k` is not one i32".to_owned());
+                (*value, *dim)
+            }
+            _ => return,
+        };
+        let has = self.graph.nodes[value].dims.contains(dim);
+        self.require(has, || format!("{value} does not have the dimension"));
+        self.require(node.dtype != DType::Bool, || "bool is not scanned".to_owned());
+        let small = self.graph.dims[dim].fixed().is_some_and(|size| (1..=64).contains(&size));
+        let sorted = matches!(node.op, Op::Scan { .. }) || !small;
+        self.require(sorted, || "a small fixed-size dimension is sorted, position by position".to_owned());
+    }
+
+    /// Rule 7.
     fn results_match(&mut self) {
         for (decl, value) in &self.graph.results {
             let Some(node) = self.graph.nodes.get(*value) else {

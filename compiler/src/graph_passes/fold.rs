@@ -50,13 +50,16 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Const(_)
         | Op::Index(_)
         | Op::Reduce { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)
         | Op::Rename { .. }
         | Op::Carry { .. }
         | Op::Step(_)
-        | Op::Final { .. } => None,
+        | Op::Final { .. }
+        | Op::Gather { .. } => None,
     }
 }
 

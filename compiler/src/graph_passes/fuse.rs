@@ -19,6 +19,7 @@
 
 mod pack;
 mod repeat;
+mod scan;
 
 use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -148,11 +149,14 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
             | Op::Step(_)
-            | Op::Final { .. } => return None,
+            | Op::Final { .. }
+            | Op::Gather { .. } => return None,
         }
     }
 }
@@ -166,11 +170,9 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     dims.collect()
 }
 
+/// Reductions, scans and k-th largest: all that needs a loop of its own.
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
-    graph.nodes.iter().filter_map(|(id, node)| match &node.op {
-        Op::Reduce { args, dims, .. } => Some((id, args.as_slice(), *dims)),
-        _ => None,
-    })
+    graph.nodes.iter().filter_map(|(id, node)| node.op.gathers().map(|(args, dims)| (id, args, dims)))
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
@@ -233,7 +235,10 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                 both(node.dims)
                     && match node.op {
                         Op::Reduce { dims, .. } => both(dims),
-                        Op::Index(dim) => dim != a && dim != b,
+                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
+                            dim != a && dim != b
+                        }
+                        Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }
             })
@@ -270,10 +275,13 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Slice { .. }
         | Op::Broadcast(_)
         | Op::Rename { .. }
+        | Op::Gather { .. }
         | Op::Reduce { .. }
         | Op::Carry { .. }
         | Op::Step(_)
         | Op::Final { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -349,7 +357,8 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. } | Op::Final { .. })));
+            let deeper = node.op.gathers().is_some() || matches!(node.op, Op::Final { .. });
+            levels.insert(id, below + u32::from(deeper));
         }
         levels
     }
@@ -442,7 +451,12 @@ impl Fuser<'_> {
 
     fn reduce_level(&mut self, reduces: impl Iterator<Item = NodeId>, steps: &mut Vec<Step>) {
         let mut nests: Vec<(Nest, Vec<NodeId>)> = Vec::new();
+        let mut scans = Vec::new();
         for reduce in reduces {
+            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. }) {
+                scans.push(reduce);
+                continue;
+            }
             let nest = self.nest(reduce);
             match nests.iter_mut().find(|(known, _)| *known == nest) {
                 Some((_, members)) => members.push(reduce),
@@ -451,6 +465,9 @@ impl Fuser<'_> {
         }
         for (nest, members) in nests {
             self.reduce_region(&nest, members, steps);
+        }
+        for scan in scans {
+            self.scan_region(scan, steps);
         }
     }
 
@@ -573,6 +590,14 @@ impl Fuser<'_> {
                 continue;
             }
             match leaf(self.graph, node) {
+                None if matches!(self.graph.nodes[node].op, Op::Gather { .. }) => {
+                    let Op::Gather { args, .. } = &self.graph.nodes[node].op else { continue };
+                    // The lanes may differ in computed positions only.
+                    if !self.graph.nodes[args[0]].dims.intersection(run).is_empty() {
+                        return false;
+                    }
+                    todo.extend(&args[1..]);
+                }
                 Some(leaf) => {
                     let decl = &self.graph.params[leaf.param as usize];
                     let list: Vec<DimId> = decl.dim_list().map(|dim| leaf.along(dim)).collect();
@@ -695,8 +720,10 @@ impl Fuser<'_> {
 
     fn region_dims(&self, region: &Region) -> DimSet {
         let mut groups = region.kept.clone();
-        if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
-            groups.extend(outer.iter().chain(inner));
+        match &region.kind {
+            RegionKind::Reduce { outer, inner, .. } => groups.extend(outer.iter().chain(inner)),
+            RegionKind::Scan { along, .. } => groups.push(*along),
+            RegionKind::Map => {}
         }
         groups
             .iter()
@@ -711,6 +738,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => region.keeps.iter().map(|&(node, _)| node).collect(),
         };
         let used = |node: &NodeId| {
@@ -799,6 +827,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => Vec::new(),
         };
         let mut todo: Vec<NodeId> =
@@ -827,7 +856,7 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
+                    Place::Scratch if self.graph.nodes[*node].op.gathers().is_none() => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) | Place::Packed(_) | Place::State(_) => {}
@@ -872,13 +901,21 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            let open = alike && !read(&steps[..shared]);
+            let open = alike && !read(&steps[..shared]) && !is_gathered(graph, param as u32);
             if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
         }
     }
     pairs
+}
+
+/// Whether a parameter is read at computed places: maybe where a result is written already.
+fn is_gathered(graph: &Graph, param: u32) -> bool {
+    graph.nodes.values().any(|node| match &node.op {
+        Op::Gather { args, .. } => leaf(graph, args[0]).is_some_and(|leaf| leaf.param == param),
+        _ => false,
+    })
 }
 
 /// Whether each part of a result reads the parameter at its own fixed positions only, if at any.
@@ -922,6 +959,7 @@ fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
         Step::Region(region) => {
             let reduced = match &region.kind {
                 RegionKind::Reduce { reduces, .. } => reduces.iter().any(uses),
+                RegionKind::Scan { node, .. } => uses(node),
                 RegionKind::Map => false,
             };
             reduced || region.nodes.iter().any(uses) || region.keeps.iter().any(|&(node, _)| is(node))

@@ -148,12 +148,15 @@ fn taint(
         | Op::Const(_)
         | Op::Index(_)
         | Op::Size(_)
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Rename { .. }
         | Op::Carry { .. }
         | Op::Step(_)
-        | Op::Final { .. } => false,
+        | Op::Final { .. }
+        | Op::Gather { .. } => false,
     };
     if !strict {
         return None;
@@ -164,6 +167,10 @@ fn taint(
 
 /// Along which dimensions a node may change, from its operands.
 fn change(node: &Node, changes: &SecondaryMap<NodeId, Option<DimSet>>) -> Option<DimSet> {
+    // A scan may change at a place for what is at another place along its dimension.
+    if let Op::Scan { value, dim, .. } = node.op {
+        return changes[value].map(|dims| dims.without(dim));
+    }
     let together = node.op.args().iter().filter_map(|&arg| changes[arg]).reduce(DimSet::intersection)?;
     match node.op {
         Op::Carry { .. } | Op::Final { .. } => Some(DimSet::EMPTY),

@@ -16,8 +16,8 @@ use cranelift_entity::{EntityRef, PrimaryMap};
 use super::arith;
 use crate::graph::print::print_with_notes;
 use crate::graph::{Constant, Graph, Node, NodeId, Op};
-use crate::ops::{Prim, Reduction, Typing};
-use crate::types::{DType, DimSet};
+use crate::ops::{Prim, Reduction, Scan, Typing};
+use crate::types::{DType, DimId, DimSet};
 
 /// More elements than any dimension or array has.
 const MOST_ELEMENTS: f64 = (1u64 << 48) as f64;
@@ -210,10 +210,18 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
                 of_reduce(graph, node, reduction, product, dims)
             }
         },
+        Op::Scan { scan, value, dim } => of_scan(graph, node, scan, ranges[value], dim),
+        Op::KthLargest { args: [value, _], .. } => {
+            let range = ranges[value].hull();
+            // -0 becomes +0; over nothing it is NaN, or the smallest integer.
+            let nothing = if node.dtype == DType::I32 { Range::any(node.dtype) } else { range.or_nan(true) };
+            Range { zero: true, ..nothing }
+        }
         Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => ranges[value],
         // In a later step it may be anything.
         Op::Carry { .. } | Op::Final { .. } => Range::any(node.dtype),
         Op::Step(_) => Range::new(0.0, f64::from(i32::MAX)),
+        Op::Gather { ref args, .. } => ranges[args[0]].union(Range::new(0.0, 0.0)),
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }
@@ -265,6 +273,14 @@ fn of_reduce(graph: &Graph, node: &Node, reduction: Reduction, of: Range, dims: 
             Range { nan: false, ..range }
         }
     }
+}
+
+/// A scan of elements in `of`: what a reduction may be, or its identity.
+fn of_scan(graph: &Graph, node: &Node, scan: Scan, of: Range, dim: DimId) -> Range {
+    let whole = of_reduce(graph, node, scan.reduction, of, DimSet::one(dim));
+    let start = of_constant(Constant::new(node.dtype, scan.reduction.identity()));
+    // A part of a sum or product may be what the whole is not: nearer to the start, or an infinity that cancels.
+    whole.union(of.hull()).union(start)
 }
 
 /// The sum of at most `most` elements in `of`. Rounding is monotone, so a sum of non-negative terms is not below any of

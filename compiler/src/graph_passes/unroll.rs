@@ -1,8 +1,8 @@
-//! Unrolling: after it, no node is over a dimension that some node reduces, slices or stacks, if its size is
+//! Unrolling: after it, no node is over a dimension that some node reduces, scans, slices or stacks, if its size is
 //! known and small.
 //!
-//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Slice` or
-//! `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
+//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Scan`, `Slice`
+//! or `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
 //! If the graph would grow beyond [`MAX_NODES`] nodes, the largest of the dimensions that are only reduced are left
 //! as they are, then all.
 //!
@@ -12,8 +12,10 @@
 //! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
+//! - A `Scan` along one of them becomes the same chain up to its position (cse makes one of all positions' chains).
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A part of a loop's state becomes one part for each place.
+//! - A `Gather` keeps its leaf along what it is gathered along, and takes slices of it along what else goes.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
 //! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
 //!
@@ -24,7 +26,7 @@ use rustc_hash::FxHashMap;
 
 use super::rewrite::spread;
 use crate::graph::{Constant, Graph, Node, NodeId, Op, RepeatId};
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
 /// A dimension of more positions is looped over.
@@ -60,6 +62,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     for node in graph.nodes.values() {
         match node.op {
             Op::Reduce { dims, .. } => reduced = reduced.union(dims),
+            Op::Scan { dim, .. } => reduced = reduced.with(dim),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
             Op::Rename { ref names, .. } => pairs.extend(names),
             Op::Param(_)
@@ -68,10 +71,12 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Size(_)
             | Op::Prim(..)
             | Op::Convert(_)
+            | Op::KthLargest { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
             | Op::Step(_)
-            | Op::Final { .. } => {}
+            | Op::Final { .. }
+            | Op::Gather { .. } => {}
         }
     }
     // A parameter is sliced along the one dimension of a pair as along the other.
@@ -242,6 +247,9 @@ impl Unroll<'_> {
             Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
                 self.renamed_state(value, names, node, place)
             }
+            Op::Scan { scan, value, dim } if self.dims.contains(dim) => {
+                self.running(scan, value, dim, node, place)
+            }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
             }
@@ -253,6 +261,9 @@ impl Unroll<'_> {
                 let values = values.iter().flat_map(|&value| self.values[value].clone()).collect();
                 let index = self.part(repeat, index, node.dims, place);
                 self.graph.add_with_dims(Op::Final { repeat, index, values }, node.dtype, rest, node.span)
+            }
+            Op::Gather { ref dims, ref args } if !self.is_kept(dims, args) => {
+                self.gathered(dims, args, node, place)
             }
             Op::Broadcast(value) => {
                 let value = self.at(value, place);
@@ -304,6 +315,92 @@ impl Unroll<'_> {
             return value;
         }
         self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
+    }
+
+    /// A scan at a position of a dimension that goes: the elements up to there, one after another.
+    fn running(&mut self, scan: Scan, value: NodeId, dim: DimId, node: &Node, place: &Place) -> NodeId {
+        let here = place[dim.as_u32() as usize];
+        let rest = node.dims.difference(self.dims);
+        let start = |unroll: &mut Self| {
+            let start = Constant::new(node.dtype, scan.reduction.identity());
+            let start = unroll.graph.add(Op::Const(start), node.dtype, node.span);
+            spread(unroll.graph, start, rest, node.span)
+        };
+        let first = if scan.reverse { self.size(dim) - 1 } else { 0 };
+        let mut state = if scan.exclusive { Some(start(self)) } else { None };
+        let mut at = first;
+        loop {
+            if scan.exclusive && at == here {
+                break;
+            }
+            let mut there = *place;
+            there[dim.as_u32() as usize] = at;
+            let element = self.at(value, &there);
+            state = Some(match state {
+                Some(state) => {
+                    let op = Op::Prim(scan.reduction.combine(), vec![state, element]);
+                    self.graph.add(op, node.dtype, node.span)
+                }
+                None => element,
+            });
+            if at == here {
+                break;
+            }
+            at = if scan.reverse { at - 1 } else { at + 1 };
+        }
+        state.expect("a scan has a position")
+    }
+
+    /// Whether a gathered leaf has no dimension that goes.
+    fn is_kept(&self, dims: &[DimId], args: &[NodeId]) -> bool {
+        let gathered: DimSet = dims.iter().copied().collect();
+        self.old[args[0]].dims.union(gathered).intersection(self.dims).is_empty()
+    }
+
+    /// A gathered leaf: along what goes it is sliced, but where it is gathered.
+    fn gathered(&mut self, dims: &[DimId], args: &[NodeId], node: &Node, place: &Place) -> NodeId {
+        let (mut value, mut names, mut slices) = (args[0], Vec::new(), Vec::new());
+        loop {
+            match &self.old[value].op {
+                Op::Slice { value: of, dim, at } => {
+                    slices.push((*dim, *at));
+                    value = *of;
+                }
+                Op::Rename { value: of, names: pairs } => {
+                    names.clone_from(pairs);
+                    value = *of;
+                }
+                _ => break,
+            }
+        }
+        let own = |dim: DimId| names.iter().find(|(_, to)| *to == dim).map_or(dim, |(from, _)| *from);
+        let now = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        // The names of dimensions that go are the parameter's own from here on.
+        let goes = self.dims;
+        let here = |dim: DimId| if goes.contains(dim) { own(dim) } else { dim };
+        let kept: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !goes.contains(*from)).collect();
+        let over = self.old[value].dims.intersection(goes);
+        if !kept.is_empty() {
+            value = self.graph.add(Op::Rename { value, names: kept }, node.dtype, node.span);
+        }
+        for (dim, at) in slices.iter().rev() {
+            let op = Op::Slice { value, dim: here(*dim), at: *at };
+            value = self.graph.add(op, node.dtype, node.span);
+        }
+        for dim in over.iter() {
+            let picked = dims.contains(&now(dim)) || slices.iter().any(|(sliced, _)| here(*sliced) == dim);
+            if !picked {
+                let at = place[now(dim).as_u32() as usize];
+                value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, node.span);
+            }
+        }
+        let mut pairs: Vec<(DimId, NodeId)> =
+            dims.iter().zip(&args[1..]).map(|(dim, index)| (here(*dim), self.at(*index, place))).collect();
+        pairs.sort_unstable();
+        let dims = pairs.iter().map(|(dim, _)| *dim).collect();
+        let args = std::iter::once(value).chain(pairs.into_iter().map(|(_, index)| index)).collect();
+        self.graph.add(Op::Gather { dims, args }, node.dtype, node.span)
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

@@ -10,7 +10,7 @@
 //! **Values** are in static single assignment form: each is defined once, by a statement, a loop variable or a carried
 //! variable, before its uses, in the same block or one around it. A value has a [`Type`]: a scalar type and a
 //! number of lanes. Lane `l` of a result depends on lane `l` of the operands, except in [`Inst::Splat`],
-//! [`Inst::Iota`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
+//! [`Inst::Iota`], [`Inst::Shift`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
 //!
 //! **Arithmetic** is IEEE 754, to nearest even, with subnormals; a NaN's sign and payload are not defined. Integers
 //! wrap. No function is approximate: [`crate::ops::Class::Expanded`] functions are replaced by the pass
@@ -21,6 +21,10 @@
 //! at position `+ l` along the access's lane axis. Every access must be inside the buffer ([`Active`] lanes only).
 //! Different buffers don't overlap, except where the kernel runs in place: then an input element is read before the
 //! result element at the same place is written, in the same iteration.
+//!
+//! **Gathering.** [`Inst::Gather`] is a load some of whose positions are `i32`, with one lane or as many as the result has: lane `l` is at
+//! the position in lane `l`, whatever that is. Where it is negative or not below the size of the axis, the lane gives 0 and
+//! nothing is read. The other positions, and the lane axis among them, if there is one, are as in a load.
 //!
 //! **Loops.** [`For`] runs its body for `var = lo, lo + step, …` below `hi`. `carry` variables hold
 //! their `init` at first and the body's `yields` afterwards; the loop's `results` are what they hold at the end.
@@ -56,7 +60,8 @@
 //! 2. Types follow the rows of the functions, with equal numbers of lanes; `Splat` widens one lane; conditions of `If` are
 //!    one `bool` lane; positions, loop bounds and `active` are one `i64` lane. Constants' bits above the width are 0.
 //! 3. An access has as many positions as its buffer has axes, and a lane axis exactly if it has several lanes; inputs
-//!    are not stored to.
+//!    are not stored to. A gather has at least one `i32` position, none on its lane axis; it has a lane axis only if it has several
+//!    lanes.
 //! 4. Loops: as many yields and results as carried variables, of their types; step at least 1. Lane loops: step equals lanes.
 //!    Neither lane loops nor row reductions stand inside one another.
 //! 5. `Reduce`: as many results and lifted values as states, with the lanes of the row form or of the loop around.
@@ -298,6 +303,11 @@ pub enum Inst {
     Iota(Value),
     /// What memory holds. Lanes that don't take part give 0.
     Load(Access),
+    /// The lanes of two operands of the result's type, one after the other's, seen through a window: lane `l` is lane `l - by` of the
+    /// second operand, or, below that, lane `l + lanes - by` of the first. `0 < by < lanes`.
+    Shift(Value, Value, u32),
+    /// What memory holds at computed positions; see "Gathering" in the module's documentation.
+    Gather(Access),
     /// The lanes of the operand combined in the tree's order: one lane. (`lanes` of the operand: a power of two.)
     Fold(Reduction, Value),
 }

@@ -659,6 +659,14 @@ fn inst(row: &mut Cursor<'_>, ty: Type) -> Parsed<Inst> {
         "splat" => Inst::Splat(row.value()?),
         "iota" => Inst::Iota(row.value()?),
         "load" => Inst::Load(row.access()?),
+        "shift" => {
+            let before = row.value()?;
+            row.expect(",")?;
+            let value = row.value()?;
+            row.expect("by")?;
+            Inst::Shift(before, value, lanes(row)?)
+        }
+        "gather" => Inst::Gather(row.access()?),
         "fold" => Inst::Fold(reduction(row)?, row.value()?),
         _ => match Prim::from_name(name) {
             Some(prim) => Inst::Prim(prim, row.list(Cursor::value)?),

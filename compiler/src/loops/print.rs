@@ -276,6 +276,8 @@ impl Printer<'_> {
             Inst::Splat(arg) => format!("splat {arg}"),
             Inst::Iota(arg) => format!("iota {arg}"),
             Inst::Load(access) => format!("load {}", access_text(access)),
+            Inst::Shift(before, value, by) => format!("shift {before}, {value} by {by}"),
+            Inst::Gather(access) => format!("gather {}", access_text(access)),
             Inst::Fold(reduction, arg) => format!("fold {reduction} {arg}"),
         }
     }

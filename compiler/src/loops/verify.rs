@@ -185,7 +185,7 @@ fn value_exists(func: &Func, value: Value) -> Result<(), String> {
 
 fn tables_exist(func: &Func, stmt: &Stmt) -> Result<(), String> {
     match stmt {
-        Stmt::Let(_, Inst::Load(access)) | Stmt::Store(access, _) => {
+        Stmt::Let(_, Inst::Load(access) | Inst::Gather(access)) | Stmt::Store(access, _) => {
             ensure!(func.buffers.is_valid(access.buffer), "there is no buffer {}", access.buffer);
         }
         Stmt::Let(_, Inst::Size(size)) => {
@@ -362,9 +362,25 @@ fn choice_types(func: &Func, node: &If) -> Result<(), String> {
 }
 
 fn access_types(func: &Func, access: &Access, ty: Type) -> Result<(), String> {
+    positions_have_types(func, access, ty, |_| false)
+}
+
+/// A gather has computed positions, too: of one lane, or of those of the result.
+fn gather_types(func: &Func, access: &Access, ty: Type) -> Result<(), String> {
+    positions_have_types(func, access, ty, |position| {
+        position.elem == Elem::I32 && (position.lanes == 1 || position.lanes == ty.lanes)
+    })
+}
+
+fn positions_have_types(
+    func: &Func,
+    access: &Access,
+    ty: Type,
+    computed: impl Fn(Type) -> bool,
+) -> Result<(), String> {
     let elem = func.buffers[access.buffer].elem;
     ensure!(ty.elem == elem, "{} holds {}, not {}", access.buffer, elem.name(), ty.elem.name());
-    for value in &access.index {
+    for value in access.index.iter().filter(|value| !computed(func.values[**value])) {
         has_type(func, *value, Type::INDEX, "a position")?;
     }
     access.active.map_or(Ok(()), |active| has_type(func, active, Type::INDEX, "a number of active lanes"))
@@ -405,6 +421,13 @@ fn inst_types(func: &Func, consts: &[Option<u64>], ty: Type, inst: &Inst) -> Res
             );
         }
         Inst::Load(access) => access_types(func, access, ty)?,
+        Inst::Shift(before, value, by) => {
+            has_type(func, *before, ty, "what is shifted in")?;
+            has_type(func, *value, ty, "what is shifted")?;
+            ensure!(0 < *by && *by < ty.lanes, "a shift of {ty} by {by} lanes");
+            ensure!(ty.elem != Elem::Bool, "conditions are not shifted");
+        }
+        Inst::Gather(access) => gather_types(func, access, ty)?,
         Inst::Fold(reduction, arg) => {
             let from = func.values[*arg];
             ensure!(ty == from.with_lanes(1), "the fold of {from} is {}, not {ty}", from.with_lanes(1));
@@ -491,6 +514,7 @@ fn accesses(func: &Func, errors: &mut Errors) {
         let at = Line::Stmt(number);
         match stmt {
             Stmt::Let(value, Inst::Load(access)) => errors.note(at, access_fits(func, access, *value)),
+            Stmt::Let(value, Inst::Gather(access)) => errors.note(at, gather_fits(func, access, *value)),
             Stmt::Store(access, value) => {
                 errors.note(at, access_fits(func, access, *value));
                 if let BufferKind::Param(_) = func.buffers[access.buffer].kind {
@@ -546,6 +570,33 @@ fn access_fits(func: &Func, access: &Access, value: Value) -> Result<(), String>
         None => {
             ensure!(lanes == 1, "{value} has {lanes} lanes, and there is no lane axis");
             ensure!(active.is_none(), "a number of active lanes, and {value} has one lane");
+        }
+    }
+    Ok(())
+}
+
+fn gather_fits(func: &Func, access: &Access, value: Value) -> Result<(), String> {
+    let Access { buffer, index, lane_axis, active } = access;
+    let (decl, lanes) = (&func.buffers[*buffer], func.values[value].lanes);
+    let axes = decl.axes.len();
+    ensure!(index.len() == axes, "{} positions, and {buffer} has {axes} axes", index.len());
+    let computed = |axis: usize| func.values[index[axis]].elem == Elem::I32;
+    ensure!((0..axes).any(computed), "no position is computed: this is a load");
+    for axis in (0..axes).filter(|&axis| computed(axis)) {
+        let size = &decl.axes[axis];
+        let listed = matches!(size, SizeExpr::Const(_)) || func.sizes.values().any(|known| known == size);
+        ensure!(listed, "the size of axis {axis} of {buffer} is not listed");
+    }
+    match lane_axis {
+        Some(axis) => {
+            ensure!(lanes > 1, "a lane axis, and {value} has one lane");
+            ensure!((*axis as usize) < axes, "there is no axis {axis} for the lanes");
+            ensure!(!computed(*axis as usize), "the positions along the lane axis are computed");
+        }
+        None => {
+            let varies = index.iter().any(|&position| func.values[position].lanes == lanes);
+            ensure!(varies, "{value} has {lanes} lanes, and nothing has as many");
+            ensure!(active.is_none(), "a number of active lanes, and there is no lane axis");
         }
     }
     Ok(())

@@ -90,10 +90,10 @@ pub fn plan(graph: &Graph, regions: &Regions, target: &Target) -> Schedule {
             RegionKind::Reduce { form: Form::Column, .. } | RegionKind::Map if region.kept.is_empty() => {
                 LoopPlan { lanes: 1, unroll: 1, tail: Tail::None }
             }
-            RegionKind::Reduce { form: Form::Column, .. } => {
+            RegionKind::Reduce { form: Form::Column, .. } | RegionKind::Scan { form: Form::Column, .. } => {
                 LoopPlan { lanes, unroll: unroll(body_cost(graph, region), true, lanes), tail: Tail::Masked }
             }
-            RegionKind::Map => {
+            RegionKind::Map | RegionKind::Scan { form: Form::Row, .. } => {
                 LoopPlan { lanes, unroll: unroll(body_cost(graph, region), false, lanes), tail: Tail::Masked }
             }
         }
@@ -107,6 +107,7 @@ fn lanes(graph: &Graph, region: &Region, target: &Target) -> u32 {
     let roots = region.keeps.iter().map(|&(node, _)| node);
     let reduces = match &region.kind {
         RegionKind::Reduce { reduces, .. } => reduces.as_slice(),
+        RegionKind::Scan { node, .. } => std::slice::from_ref(node),
         RegionKind::Map => &[],
     };
     for node in region.nodes.iter().copied().chain(roots).chain(reduces.iter().copied()) {

@@ -25,6 +25,14 @@ pub(super) enum Builtin {
     Poly,
     /// `poly(x, [1, 0.5, 0.25])`
     PolyList,
+    /// A scan, `cumsum[t](x)`.
+    Scan(Reduction),
+    /// `kth_largest[d](x, k)`
+    KthLargest,
+    /// `topk_mask[d](x, k)`
+    TopkMask,
+    /// `sort[pair](x)`
+    Sort,
     /// Part of the language, but not of this version of the compiler.
     NotYet,
 }
@@ -36,7 +44,8 @@ impl Builtin {
             Builtin::Prim(prim) => (prim.arity(), prim.arity()),
             Builtin::Convert(_) | Builtin::Reduce(_) | Builtin::Index | Builtin::Broadcast => (1, 1),
             Builtin::Size | Builtin::Stack => (1, usize::MAX),
-            Builtin::Poly | Builtin::PolyList => (2, 2),
+            Builtin::Scan(_) | Builtin::Sort => (1, 1),
+            Builtin::Poly | Builtin::PolyList | Builtin::KthLargest | Builtin::TopkMask => (2, 2),
             Builtin::NotYet => (0, usize::MAX),
         }
     }
@@ -67,12 +76,12 @@ const WITH_DIMS: [(&str, Builtin); 17] = [
     ("poly", Builtin::Poly),
     ("argmax", Builtin::NotYet),
     ("argmin", Builtin::NotYet),
-    ("cumsum", Builtin::NotYet),
-    ("cumprod", Builtin::NotYet),
-    ("cummax", Builtin::NotYet),
-    ("kth_largest", Builtin::NotYet),
-    ("topk_mask", Builtin::NotYet),
-    ("sort", Builtin::NotYet),
+    ("cumsum", Builtin::Scan(Reduction::Sum)),
+    ("cumprod", Builtin::Scan(Reduction::Prod)),
+    ("cummax", Builtin::Scan(Reduction::Max)),
+    ("kth_largest", Builtin::KthLargest),
+    ("topk_mask", Builtin::TopkMask),
+    ("sort", Builtin::Sort),
     ("sparsemax", Builtin::NotYet),
     ("entmax", Builtin::NotYet),
 ];

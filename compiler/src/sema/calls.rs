@@ -305,6 +305,9 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::PolyList {
             return if wrong { Value::Poison } else { self.poly_list(call, span) };
         }
+        if let Builtin::Scan(reduction) = builtin {
+            return self.scan(reduction, call, span);
+        }
         let mut args: Vec<Operand<'a>> = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.operand(&arg.value));
@@ -319,11 +322,14 @@ impl<'a> Lowerer<'_, 'a> {
             Builtin::Broadcast => self.broadcast_call(call, &args[0], span),
             Builtin::Stack => self.stack(call, args, span),
             Builtin::Poly => self.poly(call, &args[0], &args[1], span),
-            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::NotYet => Value::Poison,
+            Builtin::KthLargest | Builtin::TopkMask | Builtin::Sort => self.order(builtin, call, &args, span),
+            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::Scan(_) | Builtin::NotYet => {
+                Value::Poison
+            }
         }
     }
 
-    fn call_dims(&mut self, call: &'a ast::Call) -> Option<Vec<(DimId, Span)>> {
+    pub(super) fn call_dims(&mut self, call: &'a ast::Call) -> Option<Vec<(DimId, Span)>> {
         self.dim_args(&call.dims.as_ref()?.dims)
     }
 

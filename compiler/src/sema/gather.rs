@@ -147,13 +147,16 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Size(_)
                 | Op::Convert(_)
                 | Op::Reduce { .. }
+                | Op::Scan { .. }
+                | Op::KthLargest { .. }
                 | Op::Slice { .. }
                 | Op::Stack { .. }
                 | Op::Broadcast(_)
                 | Op::Rename { .. }
                 | Op::Carry { .. }
                 | Op::Step(_)
-                | Op::Final { .. } => return None,
+                | Op::Final { .. }
+                | Op::Gather { .. } => return None,
             };
             values.insert(id, value);
             last = Some(value);

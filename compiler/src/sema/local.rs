@@ -243,7 +243,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// A dimension of the size of `to` that stands to `to` as `to` stands to `from`.
-    fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
+    pub(super) fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
         let place = |dim: DimId| self.order.iter().position(|other| *other == dim);
         let before = place(to) < place(from);
         let kind = match self.graph.dims[to].kind.clone() {
@@ -292,10 +292,14 @@ impl<'a> Lowerer<'_, 'a> {
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),
             Op::Reduce { dims, .. } => *dims = new_dims(*dims),
-            Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new_dim(*dim),
+            Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new_dim(*dim),
             Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. } => {
                 *repeat = copies.get(repeat).copied().unwrap_or(*repeat);
             }
+            Op::Gather { dims, args } => reorder(dims, args, new_dim),
             Op::Param(_)
             | Op::Rename { .. }
             | Op::Const(_)
@@ -364,7 +368,11 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
     for node in graph.nodes.values_mut() {
         node.dims = all(node.dims);
         match &mut node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } => *dims = all(*dims),
             Op::Rename { names, .. } => {
                 for (from, to) in names.iter_mut() {
@@ -372,6 +380,7 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
                 }
                 names.sort_unstable();
             }
+            Op::Gather { dims, args } => reorder(dims, args, new),
             Op::Param(_)
             | Op::Const(_)
             | Op::Prim(..)
@@ -386,6 +395,16 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
         if let Steps::Size(dim) = steps {
             *dim = new(*dim);
         }
+    }
+}
+
+/// Other numbers for the dimensions of a gather, which stay in order with their positions.
+fn reorder(dims: &mut [DimId], args: &mut [NodeId], new: impl Fn(DimId) -> DimId) {
+    let mut pairs: Vec<(DimId, NodeId)> =
+        dims.iter().zip(&args[1..]).map(|(dim, position)| (new(*dim), *position)).collect();
+    pairs.sort_unstable();
+    for ((dim, position), pair) in dims.iter_mut().zip(&mut args[1..]).zip(pairs) {
+        (*dim, *position) = pair;
     }
 }
 

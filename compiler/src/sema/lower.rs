@@ -526,7 +526,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         for node in self.graph.nodes.values() {
             match &node.op {
                 Op::Reduce { dims, .. } => unrolled = unrolled.union(*dims),
-                Op::Slice { dim, .. } | Op::Stack { dim, .. } => unrolled = unrolled.with(*dim),
+                Op::Slice { dim, .. } | Op::Stack { dim, .. } | Op::Scan { dim, .. } => {
+                    unrolled = unrolled.with(*dim);
+                }
                 // Either dimension of a pair is unrolled with the other.
                 Op::Rename { names, .. } => {
                     unrolled = names.iter().fold(unrolled, |dims, (from, to)| dims.with(*from).with(*to));
@@ -538,9 +540,11 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 | Op::Prim(..)
                 | Op::Convert(_)
                 | Op::Broadcast(_)
+                | Op::KthLargest { .. }
                 | Op::Carry { .. }
                 | Op::Step(_)
-                | Op::Final { .. } => {}
+                | Op::Final { .. }
+                | Op::Gather { .. } => {}
             }
         }
         let size = |dim: DimId| match self.graph.dims[dim].kind {
@@ -784,7 +788,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
-    /// `x[half=0]`: a constant position on a dimension of fixed size.
+    /// `x[half=0]`, `x[d = label else 0]`: the value at positions along some of its dimensions.
     fn index(&mut self, index: &'a ast::Index, span: Span) -> Value<'a> {
         let mut value = match &index.base.kind {
             // A dimension that is indexed here is not read at the step.
@@ -800,9 +804,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             }
             _ => self.operand(&index.base),
         };
-        for entry in &index.entries {
-            let position = self.expr(&entry.position);
-            value = Operand { value: self.index_entry(value, entry, position), span };
+        let positions: Vec<Value<'a>> =
+            index.entries.iter().map(|entry| self.expr(&entry.position)).collect();
+        let (apart, dims) = self.indexed_apart(value, &index.entries, &positions);
+        value = apart;
+        for ((entry, position), dim) in index.entries.iter().zip(positions).zip(dims) {
+            value = Operand { value: self.index_entry(value, entry, dim, position), span };
         }
         value.value
     }
@@ -811,9 +818,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         &mut self,
         base: Operand<'a>,
         entry: &'a ast::IndexEntry,
+        dim: Option<DimId>,
         position: Value<'a>,
     ) -> Value<'a> {
-        let Some(dim) = self.one_dim(&entry.dim, "an index") else { return Value::Poison };
+        let Some(dim) = dim.or_else(|| self.one_dim(&entry.dim, "an index")) else { return Value::Poison };
         if matches!(base.value, Value::Poison) || matches!(position, Value::Poison) {
             return Value::Poison;
         }
@@ -822,6 +830,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         };
         let otherwise = entry.otherwise.as_ref().map(|value| self.operand(value));
         if otherwise.as_ref().is_some_and(|value| matches!(value.value, Value::Poison)) {
+            return Value::Poison;
+        }
+        if otherwise.as_ref().is_some_and(|value| !self.check_else(entry, dim, &position, value)) {
             return Value::Poison;
         }
         if let Some(to) = self.renaming(node, dim, &position) {
@@ -834,12 +845,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         {
             return value;
         }
+        let position = Operand { value: position, span: entry.position.span };
         let (Some(at), Some(size)) = (constant, size) else {
-            self.report_gather(entry, dim);
-            return Value::Poison;
+            return self.computed_index(&base, (node, dim), &position, otherwise.as_ref());
         };
-        if let (false, Some(otherwise)) = ((0..size).contains(&at), otherwise) {
-            return otherwise.value;
+        if let (false, Some(otherwise)) = ((0..size).contains(&at), &otherwise) {
+            return otherwise.value.clone();
         }
         if !(0..size).contains(&at) {
             let name = &entry.dim.name;
@@ -850,11 +861,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
         let is_param = matches!(self.graph.nodes[node].op, Op::Param(_));
         if size > MAX_UNROLLED_SIZE && !is_param {
-            let what = format!(
-                "picking a position of a computed value along more than {MAX_UNROLLED_SIZE} positions"
-            );
-            self.report(super::items::not_yet(&what, entry.span));
-            return Value::Poison;
+            return self.computed_index(&base, (node, dim), &position, otherwise.as_ref());
         }
         let dtype = self.graph.nodes[node].dtype;
         self.node(Op::Slice { value: node, dim, at: at as u32 }, dtype, entry.span)
@@ -866,18 +873,6 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let Op::Index(to) = self.graph.nodes[*position].op else { return None };
         let free = to == dim || !self.graph.nodes[node].dims.contains(to);
         (free && self.same_size(dim, to)).then_some(to)
-    }
-
-    fn report_gather(&mut self, entry: &ast::IndexEntry, dim: DimId) {
-        let name = &entry.dim.name;
-        let what = if self.graph.dims[dim].fixed().is_none() {
-            format!("indexing along `{name}`, whose size is not fixed,")
-        } else {
-            "indexing with a value that is known only at run time".to_owned()
-        };
-        let error = super::items::not_yet(&what, entry.span)
-            .with_note("so far an index is a position on a dimension of fixed size that is known while compiling, such as `x[half=0]` with `x: f32[(half=2 d)]`, or that along another dimension of the same size, `x[i = index(j)]`");
-        self.report(error);
     }
 }
 

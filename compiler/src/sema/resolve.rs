@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::builtin::{self, Builtin};
 use super::calls::{Callee, callee};
 use super::items::{Items, not_yet};
-use super::{list, prelude, suggest};
+use super::{list, order, prelude, suggest};
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
 use crate::syntax::ast::{
     self, AxisKind, Count, DimArg, Expr, ExprKind, GenericKind, ItemKind, Keep, SizeKind, StmtKind,
@@ -566,6 +566,10 @@ impl<'c, 'a> Checker<'c, 'a> {
     }
 
     fn builtin_args(&mut self, builtin: Builtin, call: &ast::Call) {
+        if let Builtin::Scan(_) = builtin {
+            self.diagnostics.extend(order::wrong_flag(call));
+            return;
+        }
         let name = &call.callee.name;
         if let Some(named) = call.args.iter().find_map(|arg| arg.name.as_ref()) {
             let message = format!("the arguments of `{name}` have no names");

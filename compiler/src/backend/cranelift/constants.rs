@@ -188,6 +188,9 @@ pub(super) fn each_operand(inst: &Inst, f: &mut impl FnMut(Value)) {
     match inst {
         Inst::Const(_) | Inst::Scalar(_) | Inst::Size(_) | Inst::Load(_) => {}
         Inst::Prim(_, operands) => operands.iter().copied().for_each(f),
+        Inst::Shift(before, value, _) => [*before, *value].into_iter().for_each(f),
+        // Positions that are computed are numbers like others.
+        Inst::Gather(access) => access.index.iter().copied().for_each(f),
         Inst::Convert(value)
         | Inst::Bitcast(value)
         | Inst::Splat(value)

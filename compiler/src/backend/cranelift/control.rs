@@ -36,6 +36,8 @@ pub(super) mod args {
 pub(super) enum Key {
     /// The address of the constants.
     Pool,
+    /// The address of some zeros.
+    Zeros,
     /// A field of the arguments.
     Argument(i32),
     /// A word of an array among the arguments: the field, and which.

@@ -37,6 +37,12 @@ impl Emitter<'_> {
                 self.iota(value, ty)
             }
             Inst::Load(access) => self.load(access, ty),
+            Inst::Shift(before, operand, by) => {
+                let (before, value) = (self.value(*before), self.value(*operand));
+                let words = u8::try_from(by * ty.elem.bytes() / 4).expect("a vector has 4 words");
+                self.shuffle_words(before, value, [0, 1, 2, 3].map(|word| word + 4 - words))
+            }
+            Inst::Gather(access) => self.gather(access, ty),
             Inst::Fold(reduction, operand) => {
                 let from = self.func.values[*operand];
                 let value = self.value(*operand);

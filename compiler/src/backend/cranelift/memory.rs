@@ -18,6 +18,11 @@ impl Emitter<'_> {
         if !self.is_dense(access) {
             return self.load_by_lanes(access, at, ty);
         }
+        self.load_dense(access, at, ty)
+    }
+
+    /// Lanes that are neighbours in memory.
+    pub(super) fn load_dense(&mut self, access: &Access, at: Address, ty: Type) -> ir::Value {
         match self.active(access, ty) {
             Active::All => self.load_whole(at, ty),
             Active::Some(active) if ty.elem == Elem::Bool => self.load_copied(at, ty, active, 1),
@@ -45,7 +50,7 @@ impl Emitter<'_> {
     }
 
     /// How many lanes take part.
-    fn active(&mut self, access: &Access, ty: Type) -> Active {
+    pub(super) fn active(&mut self, access: &Access, ty: Type) -> Active {
         match access.active {
             None => Active::All,
             Some(active) if self.facts.constant(active) == Some(u64::from(ty.lanes)) => Active::All,
@@ -54,14 +59,14 @@ impl Emitter<'_> {
     }
 
     /// Whether the lanes are neighbours in memory.
-    fn is_dense(&self, access: &Access) -> bool {
+    pub(super) fn is_dense(&self, access: &Access) -> bool {
         let axis = access.lane_axis.expect("accesses of several lanes have a lane axis") as usize;
         let bytes = i64::from(self.func.buffers[access.buffer].elem.bytes());
         self.axis_scale(access.buffer, axis) == super::address::Scale::Known(bytes)
     }
 
     /// One element.
-    fn load_lane(&mut self, at: Address, elem: Elem) -> ir::Value {
+    pub(super) fn load_lane(&mut self, at: Address, elem: Elem) -> ir::Value {
         let ty = clif_type(Type::scalar(elem));
         let value = ins!(self).load(ty, plain(), at.base, at.offset);
         // In memory anything but zero is true.
@@ -72,7 +77,7 @@ impl Emitter<'_> {
         ins!(self).store(plain(), value, at.base, at.offset);
     }
 
-    fn load_whole(&mut self, at: Address, ty: Type) -> ir::Value {
+    pub(super) fn load_whole(&mut self, at: Address, ty: Type) -> ir::Value {
         match (ty.elem, ty.lanes) {
             (Elem::Bool, _) => {
                 let bytes = self.load_low(at, if ty.lanes == 4 { types::I32 } else { types::I16 });
@@ -237,7 +242,7 @@ impl Emitter<'_> {
     }
 
     /// Bytes from lane to lane.
-    fn lane_step(&mut self, access: &Access) -> ir::Value {
+    pub(super) fn lane_step(&mut self, access: &Access) -> ir::Value {
         let axis = access.lane_axis.expect("accesses of several lanes have a lane axis") as usize;
         let scale = self.axis_scale(access.buffer, axis);
         self.scale(scale)
@@ -249,7 +254,7 @@ impl Emitter<'_> {
     }
 
     /// Copies the active lanes to the stack, one after another, and loads them from there.
-    fn load_copied_by(&mut self, at: Address, ty: Type, active: ir::Value, step: ir::Value) -> ir::Value {
+    pub(super) fn load_copied_by(&mut self, at: Address, ty: Type, active: ir::Value, step: ir::Value) -> ir::Value {
         let slot = self.spare_slot();
         let zero = self.constant(Type { elem: Elem::I32, lanes: 4 }, 0);
         let spare = ins!(self).stack_addr(types::I64, slot, 0);
@@ -302,7 +307,7 @@ impl Emitter<'_> {
         self.start(done);
     }
 
-    fn spare_slot(&mut self) -> ir::StackSlot {
+    pub(super) fn spare_slot(&mut self) -> ir::StackSlot {
         if let Some(slot) = self.spare {
             return slot;
         }
@@ -314,7 +319,7 @@ impl Emitter<'_> {
 
 /// How many lanes of an access take part.
 #[derive(Clone, Copy)]
-enum Active {
+pub(super) enum Active {
     All,
     Some(ir::Value),
 }

@@ -136,6 +136,13 @@ impl Check<'_> {
             }
             self.known.extend(reduces);
         }
+        if let RegionKind::Scan { along, node, .. } = &region.kind {
+            let over = self.graph.nodes[*node].op.gathers().map(|(_, dims)| dims);
+            let same = over == Some(self.dims(&[*along])) && over.is_some_and(|dims| dims.len() == 1);
+            self.require(same, || format!("{node} does not run along what its region does"));
+            self.operands(*node, &inside);
+            self.known.insert(*node);
+        }
         for (node, place) in &region.keeps {
             let computed = self.is_known(*node, &inside);
             self.require(computed, || format!("{node} is stored, but not computed"));
@@ -187,10 +194,13 @@ impl Check<'_> {
             Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
             | Op::Broadcast(_)
             | Op::Carry { .. }
-            | Op::Final { .. } => false,
+            | Op::Final { .. }
+            | Op::Gather { .. } => false,
         }
     }
 
@@ -218,6 +228,9 @@ fn loops(region: &Region) -> Vec<Group> {
     if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
         all.extend(outer);
         all.extend(inner);
+    }
+    if let RegionKind::Scan { along, .. } = &region.kind {
+        all.push(*along);
     }
     all
 }

@@ -115,9 +115,10 @@ impl Fuser<'_> {
         while let Some(node) = todo.pop() {
             let ends = leaf(self.graph, node).is_some()
                 || self.memory.contains_key(&node)
+                || self.graph.nodes[node].op.gathers().is_some()
                 || matches!(
                     self.graph.nodes[node].op,
-                    Op::Reduce { .. } | Op::Carry { .. } | Op::Final { .. } | Op::Rename { .. }
+                    Op::Carry { .. } | Op::Final { .. } | Op::Rename { .. }
                 );
             if seen.insert(node) && !ends {
                 todo.extend(self.graph.nodes[node].op.args());

@@ -158,6 +158,11 @@ impl View {
         (View { name, kind: decl.kind.clone(), memory, shape, strides }, len as usize)
     }
 
+    /// Whether an axis has a position.
+    pub(super) fn has(&self, axis: usize, position: i64) -> bool {
+        (0..self.shape[axis]).contains(&position)
+    }
+
     /// The elements at a position and, along `lane_axis`, after it.
     pub(super) fn span(&self, index: &[i64], lane_axis: Option<u32>, count: usize) -> Span {
         let mut first = 0;
