@@ -673,7 +673,6 @@ impl Run<'_> {
                 (0..count).map(|at| parts[at / inner.max(1) % values.len()][at]).collect()
             }
             Op::Broadcast(value) => repeated(*value),
-            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
             Op::Gather { dims, args } => self.gather(dims, args, &order),
             Op::Rename { value, names } => {
                 let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);

@@ -238,6 +238,9 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                         Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
                             dim != a && dim != b
                         }
+                        Op::Rename { ref names, .. } => {
+                            names.iter().all(|&(from, to)| ![from, to].contains(&a) && ![from, to].contains(&b))
+                        }
                         Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }
