@@ -6,19 +6,23 @@
 
 mod gather;
 mod scan;
+mod storage;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Repeat, State, Step};
-use crate::graph::{Form, Graph, NodeId, Op, RepeatId, Steps};
+use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
 use crate::ops::Prim;
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
+use storage::constant_bits;
+
+mod repeat;
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
 pub const MAP_LANES: u32 = 32;
@@ -38,7 +42,7 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
         scalars: FxHashMap::default(),
-        across: read_across(graph),
+        across: repeat::read_across(graph),
         numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
@@ -48,21 +52,16 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
     lower.func
 }
 
-/// What is read along other names and is no parameter.
-fn read_across(graph: &Graph) -> FxHashSet<NodeId> {
-    let values = graph.nodes.values().filter_map(|node| match node.op {
-        Op::Rename { value, .. } => Some(value),
-        _ => None,
-    });
-    values.filter(|&value| matches!(graph.nodes[value].op, Op::Carry { .. })).collect()
-}
-
-/// The element type of a dtype.
+/// The element type of a dtype, in memory. Values have its [`Elem::loaded`].
 pub fn elem(dtype: DType) -> Elem {
     match dtype {
         DType::F32 => Elem::F32,
         DType::F64 => Elem::F64,
+        DType::F16 => Elem::F16,
+        DType::BF16 => Elem::BF16,
         DType::I32 => Elem::I32,
+        DType::I8 => Elem::I8,
+        DType::U8 => Elem::U8,
         DType::Bool => Elem::Bool,
     }
 }
@@ -297,57 +296,6 @@ impl Lower<'_> {
         }
     }
 
-    /// A loop of the graph: values of its state are carried, arrays are where the regions inside find them.
-    fn repeat(&mut self, repeat: &Repeat) {
-        let (arrays, carried): (Vec<&State>, Vec<&State>) =
-            repeat.states.iter().partition(|state| state.array);
-        let inits: Vec<Value> =
-            carried.iter().map(|state| self.operand(state.init, self.lanes_of(state.carry))).collect();
-        let steps = match self.graph.repeats[repeat.id] {
-            Steps::Number(steps) => SizeExpr::Const(i64::from(steps)),
-            Steps::Size(dim) => SizeExpr::Dim(dim.as_u32()),
-        };
-        let (lo, hi) = (self.index(0), self.size(&steps));
-        let variable = |lower: &mut Self, state: &&State| {
-            let ty = Type::scalar(elem(lower.graph.nodes[state.carry].dtype));
-            let lanes = lower.lanes_of(state.carry);
-            lower.func.value(ty.with_lanes(lanes))
-        };
-        let var = self.func.value(Type::INDEX);
-        let vars: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
-        let ends: Vec<Value> = carried.iter().map(|state| variable(self, state)).collect();
-        let kept = self.kept.clone();
-        let mut yields = Vec::new();
-        let stmts = self.nested(|lower| {
-            lower.numbers.insert(repeat.id, var);
-            for (state, &var) in carried.iter().zip(&vars) {
-                lower.scope.values.insert(state.carry, var);
-            }
-            for state in &arrays {
-                lower.kept.insert(state.carry, Place::State(state.carry));
-            }
-            lower.steps(&repeat.steps);
-            for state in &carried {
-                yields.push(lower.operand(state.next, lower.lanes_of(state.carry)));
-            }
-        });
-        self.kept = kept;
-        for state in arrays {
-            self.kept.extend(state.ends.iter().map(|&end| (end, Place::State(state.carry))));
-        }
-        for (state, &value) in carried.iter().zip(&ends) {
-            self.scope.values.extend(state.ends.iter().map(|&end| (end, value)));
-        }
-        let carry = vars
-            .into_iter()
-            .zip(inits)
-            .zip(ends)
-            .map(|((var, init), result)| Carry { var, init, result })
-            .collect();
-        let (kind, body) = (LoopKind::Seq, Block { stmts, yields });
-        self.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step: 1, kind, unroll: 1, carry, body })));
-    }
-
     fn region(&mut self, region: &Region) {
         let outside = self.scope.lanes.is_some();
         self.unroll = self.schedule.regions[self.next_region].unroll;
@@ -507,9 +455,9 @@ impl Lower<'_> {
         let graph = self.graph;
         let data = &graph.nodes[node];
         let lanes = self.lanes_of(node);
-        let ty = Type { elem: elem(data.dtype), lanes };
+        let ty = Type { elem: elem(data.dtype).loaded(), lanes };
         match &data.op {
-            Op::Const(constant) => self.push(ty, Inst::Const(constant.bits)),
+            Op::Const(constant) => self.push(ty, Inst::Const(constant_bits(*constant))),
             Op::Index(dim) => self.position(*dim, ty),
             Op::Size(dims) => {
                 let size = self.size(&SizeExpr::product(dims.iter().map(|dim| dim.as_u32())));
@@ -529,8 +477,9 @@ impl Lower<'_> {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
                 Op::Index(dim) if data.dtype == DType::F64 => self.position(dim, ty),
                 _ => {
+                    let from = graph.nodes[*value].dtype;
                     let value = self.operand(*value, lanes);
-                    self.push(ty, Inst::Convert(value))
+                    storage::convert(self, value, from, data.dtype)
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
@@ -572,9 +521,9 @@ impl Lower<'_> {
     fn load_param(&mut self, node: NodeId, leaf: &Leaf) -> Value {
         let param = leaf.param;
         let decl = &self.graph.params[param as usize];
-        let ty = Type::scalar(elem(decl.dtype));
+        let ty = Type::scalar(elem(decl.dtype).loaded());
         if decl.axes.is_none() {
-            let next = ScalarDecl { param, elem: ty.elem };
+            let next = ScalarDecl { param, elem: elem(decl.dtype) };
             let scalar = match self.scalars.get(&param) {
                 Some(&scalar) => scalar,
                 None => self.func.scalars.push(next),
@@ -610,28 +559,8 @@ impl Lower<'_> {
     }
 
     fn load_kept(&mut self, node: NodeId, place: Place) -> Value {
-        let ty = Type { elem: elem(self.graph.nodes[node].dtype), lanes: self.lanes_of(node) };
+        let ty = Type { elem: elem(self.graph.nodes[node].dtype).loaded(), lanes: self.lanes_of(node) };
         let access = self.place(node, place, &[], ty.lanes);
-        self.push(ty, Inst::Load(access))
-    }
-
-    /// A carried value along other names: its array at their positions.
-    fn load_state(&mut self, carry: NodeId, names: &[(DimId, DimId)], ty: Type) -> Value {
-        let own = self.own_scratch_axes(carry);
-        let now = |group: &Group| {
-            let dim = self.regions.groups[*group][0];
-            let dim = names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
-            self.regions.group_of(dim).expect("the dimension is looped over")
-        };
-        let axes = own
-            .iter()
-            .map(|axis| match axis {
-                Axis::Groups(groups) => Axis::Groups(groups.iter().map(now).collect()),
-                Axis::Unrolled(dim) => Axis::Unrolled(*dim),
-            })
-            .collect();
-        let buffer = self.buffer(&Source::Scratch(carry), own);
-        let access = self.access(buffer, axes, &[], ty.lanes);
         self.push(ty, Inst::Load(access))
     }
 

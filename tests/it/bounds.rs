@@ -11,8 +11,9 @@
 //! Beyond the largest number lies infinity; a sum whose terms reach it may become infinite on the way.
 
 use act::graph::eval::{apply, convert};
+use act::graph::repeats::Nesting;
 use act::graph::wide::Wide;
-use act::graph::{Constant, Form, Graph, NodeId, Op};
+use act::graph::{Constant, Form, Graph, NodeId, Op, RepeatId, Steps};
 use act::loops::BLOCK_STEPS;
 use act::ops::{Class, Prim, Reduction, Scan};
 use act::types::{DType, DimId, DimSet};
@@ -81,15 +82,30 @@ fn up(x: f64, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from((x as f32).next_up()),
         DType::F64 => x.next_up(),
-        DType::I32 | DType::Bool => x,
+        DType::F16 | DType::BF16 => up_in_storage(x, dtype),
+        DType::I32 | DType::I8 | DType::U8 | DType::Bool => x,
     }
 }
 
 fn nearest(x: Wide, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from(x.to_f32()),
-        DType::F64 | DType::I32 | DType::Bool => x.to_f64(),
+        DType::F16 => x.to_f16(),
+        DType::BF16 => x.to_bf16(),
+        DType::F64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => x.to_f64(),
     }
+}
+
+/// The neighbour of a float of 16 bits, upwards: the next one in the order of the bits.
+fn up_in_storage(x: f64, dtype: DType) -> f64 {
+    let bits = Constant::new(dtype, x).bits;
+    let above = match () {
+        () if x == f64::INFINITY => bits,
+        () if x == 0.0 => 1,
+        () if x > 0.0 => bits + 1,
+        () => bits - 1,
+    };
+    Constant { dtype, bits: above }.value()
 }
 
 /// The largest number of the dtype that is not above `x`.
@@ -366,14 +382,19 @@ fn wrapped(prim: Prim, x: &[Range], range: Range) -> Range {
 fn converted(x: Range, to: DType) -> Range {
     if x.is_nan() {
         return match to {
-            DType::I32 => point(0.0),
+            DType::I32 | DType::I8 | DType::U8 => point(0.0),
             DType::Bool => TRUE,
-            DType::F32 | DType::F64 => NAN,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => NAN,
         };
     }
     match to {
         DType::F32 | DType::F64 => hull(wides(x), 0.0, to).or_nan(x.nan),
-        DType::I32 => {
+        // Rounded to nearest, as the formula says, and so monotone: nothing lies outside of the rounded ends.
+        DType::F16 | DType::BF16 => {
+            let [lo, hi] = x.ends().map(|x| nearest(Wide::from(x), to));
+            Range { lo, hi, nan: x.nan }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let ends = x.ends().map(|x| convert(Wide::from(x), to).to_f64());
             let range = Range { lo: ends[0], hi: ends[1], nan: false };
             if x.nan { range.or(point(0.0)) } else { range }
@@ -522,11 +543,17 @@ pub fn constants(graph: &Graph) -> Vec<Constant> {
 /// The ranges of the results of a graph, each in the order of its declaration. The constants that are `given` are what
 /// they seem; others were folded, and rounded.
 pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
-    let mut run = Run { graph, sizes, given, values: Vec::new() };
+    let nesting = Nesting::of(graph);
+    let values = vec![Vec::new(); graph.nodes.len()];
+    let mut run = Run { graph, sizes, given, nesting: &nesting, values };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
-        let value = if uses[id] > 0 { run.node(id, inputs) } else { Vec::new() };
-        run.values.push(value);
+        if !nesting.open(id).is_empty() {
+            continue;
+        }
+        if uses[id] > 0 {
+            run.compute(id, inputs);
+        }
         for &arg in node.op.args() {
             uses[arg] -= 1;
             if uses[arg] == 0 {
@@ -547,11 +574,50 @@ struct Run<'a> {
     sizes: &'a [i64],
     /// Constants that are not rounded.
     given: &'a [Constant],
+    nesting: &'a Nesting,
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
 }
 
 impl Run<'_> {
+    /// Computes a node; an end of a loop by its steps.
+    fn compute(&mut self, id: NodeId, inputs: &[Vec<f64>]) {
+        let value = match self.graph.nodes[id].op {
+            Op::Final { repeat, index, .. } => self.repeat(repeat, inputs).swap_remove(index as usize),
+            _ => self.node(id, inputs),
+        };
+        self.values[id.as_u32() as usize] = value;
+    }
+
+    /// The state after the last step of a loop.
+    fn repeat(&mut self, id: RepeatId, inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+        let repeat = &self.nesting.repeats[&id];
+        let steps = match self.graph.repeats[id] {
+            Steps::Number(steps) => steps as usize,
+            Steps::Size(dim) => self.size(dim),
+        };
+        let inits =
+            repeat.carries.iter().map(|&carry| self.of(self.graph.nodes[carry].op.args()[0]).to_vec());
+        let mut state: Vec<Vec<Range>> = inits.collect();
+        for step in 0..steps {
+            for (&carry, value) in repeat.carries.iter().zip(state) {
+                self.values[carry.as_u32() as usize] = value;
+            }
+            for &node in &repeat.nodes {
+                match self.graph.nodes[node].op {
+                    Op::Carry { repeat, .. } if repeat == id => {}
+                    Op::Step(repeat) if repeat == id => {
+                        self.values[node.as_u32() as usize] = vec![point(step as f64)];
+                    }
+                    _ if self.nesting.innermost(node) == Some(id) => self.compute(node, inputs),
+                    _ => {}
+                }
+            }
+            state = repeat.nexts.iter().map(|&next| self.of(next).to_vec()).collect();
+        }
+        state
+    }
+
     fn of(&self, id: NodeId) -> &[Range] {
         &self.values[id.as_u32() as usize]
     }
@@ -661,11 +727,12 @@ impl Run<'_> {
                 let position = self.of(args[axis + 1])[indices[axis][number]];
                 let last = self.size(dim) as f64 - 1.0;
                 outside |= position.lo < 0.0 || position.hi > last;
-                let inside = position.lo.max(0.0) as i64..=position.hi.min(last) as i64;
-                let inside = if position.lo > last || position.hi < 0.0 { 1..=0 } else { inside };
+                let any = position.lo <= last && position.hi >= 0.0;
+                let inside = position.lo.max(0.0) as usize..=position.hi.min(last).max(0.0) as usize;
+                let inside: Vec<usize> = if any { inside.collect() } else { Vec::new() };
                 offsets = offsets
                     .iter()
-                    .flat_map(|&at| inside.clone().map(move |position| (at, position as usize)))
+                    .flat_map(|&at| inside.iter().map(move |position| (at, position)))
                     .map(|(at, position)| at + position * strides[axis])
                     .collect();
             }
@@ -698,7 +765,9 @@ impl Run<'_> {
         if self.given.contains(&constant) || exact {
             return Range::of(value);
         }
-        hull([Wide::from(value)], ULPS, constant.dtype)
+        // A constant of f32, converted, is as far off as it was before.
+        let from_f32 = f64::from(value as f32) == value;
+        hull([Wide::from(value)], ULPS, if from_f32 { DType::F32 } else { constant.dtype })
     }
 
     fn reduce(&self, reduction: Reduction, args: &[NodeId], dims: DimSet, id: NodeId) -> Vec<Range> {

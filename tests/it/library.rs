@@ -130,7 +130,11 @@ fn run(text: &str, rows: usize, x: &[f32]) -> Vec<f64> {
     match results[0].data() {
         act::Data::F32(values) => values.iter().map(|&y| f64::from(y)).collect(),
         act::Data::F64(values) => values.clone(),
+        act::Data::F16(values) => values.iter().map(|&y| f64::from(y)).collect(),
+        act::Data::BF16(values) => values.iter().map(|&y| f64::from(y)).collect(),
         act::Data::I32(values) => values.iter().map(|&y| f64::from(y)).collect(),
+        act::Data::I8(values) => values.iter().map(|&y| f64::from(y)).collect(),
+        act::Data::U8(values) => values.iter().map(|&y| f64::from(y)).collect(),
         act::Data::Bool(values) => values.iter().map(|&y| f64::from(u8::from(y))).collect(),
     }
 }

@@ -2,7 +2,7 @@
 //! The oracle for accuracy; it rewrites nothing and cares little for speed.
 //!
 //! Needs a graph that [`verify`](super::verify::verify) accepts, of any stage. Sums run in canonical order. Integers wrap at
-//! 32 bits. Where the graph converts to `f32` (or an integer), the value is rounded, as `Convert` says; nowhere else.
+//! 32 bits. Where the graph converts to `f32` or less (or an integer), the value is rounded, as `Convert` says; nowhere else.
 
 use cranelift_entity::SecondaryMap;
 use rustc_hash::FxHashMap;
@@ -31,7 +31,8 @@ pub fn eval_wide(graph: &Graph, sizes: &[i64], inputs: &[Vec<Wide>]) -> Vec<Vec<
     let sizes: Vec<usize> =
         sizes.iter().map(|&size| usize::try_from(size).expect("sizes are not negative")).collect();
     let nesting = Nesting::of(graph);
-    let mut run = Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
+    let mut run =
+        Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
         // What belongs to a loop is computed where the loop ends.
@@ -165,7 +166,11 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         | Prim::IDiv
         | Prim::IRem
         | Prim::Ctz
-        | Prim::Clz => unreachable!("`{prim}` is of the loop IR only"),
+        | Prim::Clz
+        | Prim::ToF16
+        | Prim::ToBf16
+        | Prim::OfF16
+        | Prim::OfBf16 => unreachable!("`{prim}` is of the loop IR only"),
     };
     if dtype == DType::I32 { wrapped(value) } else { value }
 }
@@ -176,7 +181,11 @@ pub fn convert(value: Wide, to: DType) -> Wide {
         DType::F32 => Wide::from(value.to_f32()),
         // From `f32`, whose values may be more exact here, and from integers, nothing is rounded.
         DType::F64 => value,
+        DType::F16 => Wide::from(value.to_f16()),
+        DType::BF16 => Wide::from(value.to_bf16()),
         DType::I32 => Wide::from(value.to_i64().clamp(i64::from(i32::MIN), i64::from(i32::MAX))),
+        DType::I8 => Wide::from(value.to_i64().clamp(i64::from(i8::MIN), i64::from(i8::MAX))),
+        DType::U8 => Wide::from(value.to_i64().clamp(0, i64::from(u8::MAX))),
         DType::Bool => Wide::from(holds(value)),
     }
 }

@@ -12,7 +12,10 @@
 //! a `Prim` node are the union of its operands'. There is no node for broadcasting, but for [`Op::Broadcast`], which
 //! adds dimensions that no operand has.
 //!
-//! **dtypes.** `f32`, `f64`, `i32`, `bool`. The operands of a `Prim` have the types that its row demands
+//! **dtypes.** Values are computed in `f32`, `f64`, `i32` and `bool`. `f16`, `bf16`, `i8` and `u8` are *storage*
+//! ([`DType::is_storage`]): what a parameter or a result holds, or a number rounded to it. Such a node is a `Param` (or what
+//! picks, renames or repeats one), a `Const` or a `Convert` from a wider dtype; what takes it is a result, or a `Convert` to its
+//! arithmetic dtype ([`DType::arithmetic`]), which is exact. No function and no reduction does. The operands of a `Prim` have the types that its row demands
 //! ([`crate::ops::Typing`]); every conversion is an [`Op::Convert`] node. The meaning is that of real numbers with
 //! IEEE 754's special values and an exponent range without bound: [`eval`](mod@eval) computes exactly this, in double-double.
 //! Integers wrap at 32 bits.
@@ -59,7 +62,8 @@
 //!
 //! 1. Operands come before their node.
 //! 2. Dimensions of a node follow from its operands as said above; a `Param`'s are those of its declaration.
-//! 3. dtypes follow the row of the function; `Convert` changes the dtype or is an error; a `Const`'s bits fit it.
+//! 3. dtypes follow the row of the function; `Convert` changes the dtype in a step that there is (storage only from and to what
+//!    is computed in); a `Const`'s bits fit it.
 //! 4. `Reduce` has one operand, or two if it is a `Sum` of floats of the same dtype; it reduces at least one
 //!    dimension, and only dimensions that the operands have together. `Max`, `Min` of the language on floats stay in
 //!    the graph; `bool` is not reduced.
@@ -101,7 +105,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::diag::Span;
 use crate::ops::{Prim, Reduction, Scan};
-use crate::types::{DType, Dim, DimId, DimSet};
+use crate::types::{DType, Dim, DimId, DimSet, small};
 
 pub mod eval;
 pub mod parse;
@@ -127,17 +131,21 @@ entity_impl!(NodeId, "%");
 pub struct Constant {
     /// Its type.
     pub dtype: DType,
-    /// Its bits, the upper ones zero: IEEE 754 for floats, two's complement in 32 bits for `i32`, 0 or 1 for `bool`.
+    /// Its bits, the upper ones zero: IEEE 754 for floats, two's complement for integers, 0 or 1 for `bool`.
     pub bits: u64,
 }
 
 impl Constant {
-    /// `value` rounded to the dtype (bool: whether it is not zero; i32: towards zero, saturated).
+    /// `value` rounded to the dtype (bool: whether it is not zero; integers: towards zero, saturated).
     pub fn new(dtype: DType, value: f64) -> Constant {
         let bits = match dtype {
             DType::F32 => u64::from((value as f32).to_bits()),
             DType::F64 => value.to_bits(),
+            DType::F16 => u64::from(small::f16_bits(value)),
+            DType::BF16 => u64::from(small::bf16_bits(value)),
             DType::I32 => u64::from(value as i32 as u32),
+            DType::I8 => u64::from(value as i8 as u8),
+            DType::U8 => u64::from(value as u8),
             DType::Bool => u64::from(value != 0.0),
         };
         Constant { dtype, bits }
@@ -145,12 +153,7 @@ impl Constant {
 
     /// Its value; every dtype's fits exactly.
     pub fn value(self) -> f64 {
-        match self.dtype {
-            DType::F32 => f64::from(f32::from_bits(self.bits as u32)),
-            DType::F64 => f64::from_bits(self.bits),
-            DType::I32 => f64::from(self.bits as u32 as i32),
-            DType::Bool => f64::from(self.bits as u32),
-        }
+        small::element_value(self.dtype, self.bits)
     }
 }
 
@@ -167,8 +170,8 @@ pub enum Op {
     Size(DimSet),
     /// A scalar function of its operands, place by place.
     Prim(Prim, Vec<NodeId>),
-    /// The operand in the node's dtype: correctly rounded; float to i32 rounds to nearest even, saturates, NaN gives
-    /// 0; to bool: not zero; from bool: 0 or 1.
+    /// The operand in the node's dtype: correctly rounded; float to integer rounds to nearest even, saturates, NaN gives
+    /// 0; `i32` to a smaller integer saturates; to bool: not zero; from bool: 0 or 1.
     Convert(NodeId),
     /// A reduction of one operand over `dims`, or the sum of the products of two.
     Reduce {
@@ -326,6 +329,8 @@ pub struct Decl {
     pub axes: Option<Vec<Vec<DimId>>>,
     /// What it is when left out.
     pub default: Option<f64>,
+    /// From which number to which a scalar parameter goes, both included and of its dtype; calls with others are refused.
+    pub range: Option<(f64, f64)>,
     /// Documentation.
     pub doc: String,
 }

@@ -262,6 +262,11 @@ impl Reader<'_> {
             tokens.mark("%")?;
             let index = self.next_number(tokens)?;
             let mut decl = self.decl(tokens)?;
+            if tokens.eat("in") {
+                let low = number(tokens.word()?)?;
+                tokens.mark("to")?;
+                decl.range = Some((low, number(tokens.word()?)?));
+            }
             if tokens.eat("=") {
                 decl.default = Some(number(tokens.word()?)?);
             }
@@ -293,7 +298,7 @@ impl Reader<'_> {
         let name = tokens.word()?.to_owned();
         tokens.mark(":")?;
         let dtype = dtype(tokens.word()?)?;
-        let mut decl = Decl { name, dtype, axes: None, default: None, doc: String::new() };
+        let mut decl = Decl { name, dtype, axes: None, default: None, range: None, doc: String::new() };
         if tokens.eat("[") {
             let axes = decl.axes.insert(Vec::new());
             while !tokens.eat("]") {
@@ -465,8 +470,9 @@ fn repeat(word: &str) -> Result<RepeatId> {
 
 /// `r0.1`.
 fn part(word: &str) -> Result<(RepeatId, u32)> {
-    let (name, index) =
-        word.split_once('.').ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
+    let (name, index) = word
+        .split_once('.')
+        .ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
     Ok((repeat(name)?, number(index)?))
 }
 

@@ -59,7 +59,8 @@ fn print_doc(out: &mut String, prefix: &str, doc: &str) {
 fn print_header(out: &mut String, graph: &Graph, names: &DimNames) {
     let params = graph.params.iter().enumerate().map(|(index, decl)| {
         let default = decl.default.map(|value| format!(" = {value:?}")).unwrap_or_default();
-        format!("%{index} {}{default}", decl_text(decl, names))
+        let range = decl.range.map(|(low, high)| format!(" in {low:?} to {high:?}")).unwrap_or_default();
+        format!("%{index} {}{range}{default}", decl_text(decl, names))
     });
     let results = graph.results.iter().map(|(decl, value)| format!("{} = {value}", decl_text(decl, names)));
     let _ = writeln!(out, "graph {}({}) -> ({})", graph.name, join(params), join(results));
@@ -198,8 +199,11 @@ impl fmt::Display for NodeText<'_> {
                 write!(f, "final {repeat}.{index} {}", list(values, ", "))?
             }
             Op::Gather { dims, args } => {
-                let pairs: Vec<String> =
-                    dims.iter().zip(&args[1..]).map(|(dim, at)| format!("{}={at}", names.get(*dim))).collect();
+                let pairs: Vec<String> = dims
+                    .iter()
+                    .zip(&args[1..])
+                    .map(|(dim, at)| format!("{}={at}", names.get(*dim)))
+                    .collect();
                 write!(f, "gather {} {}", args[0], pairs.join(", "))?
             }
         }
@@ -225,7 +229,8 @@ impl fmt::Display for ConstText {
         match dtype {
             DType::F32 => write!(f, "const {bits:#010x} ({:?})", f32::from_bits(bits as u32)),
             DType::F64 => write!(f, "const {bits:#018x} ({:?})", f64::from_bits(bits)),
-            DType::I32 => write!(f, "const {bits:#x} ({})", bits as u32 as i32),
+            DType::F16 | DType::BF16 => write!(f, "const {bits:#06x} ({:?})", self.0.value()),
+            DType::I32 | DType::I8 | DType::U8 => write!(f, "const {bits:#x} ({})", self.0.value()),
             DType::Bool => write!(f, "const {bits:#x} ({})", bits != 0),
         }
     }

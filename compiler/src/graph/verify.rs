@@ -204,10 +204,15 @@ impl Check<'_> {
                 let same = values.get(*index as usize).is_some_and(|&carry| self.dtype(carry) == dtype);
                 self.require(same, || format!("its part of the state is not {dtype}"));
             }
-            Op::Size(_) => self.require(dtype != DType::Bool, || "a size is a number".to_owned()),
+            Op::Size(_) => {
+                let number = dtype != DType::Bool && !dtype.is_storage();
+                self.require(number, || "a size is a number".to_owned());
+            }
             Op::Prim(prim, args) => self.prim_is_typed(*prim, args, dtype),
             Op::Convert(value) => {
-                self.require(self.dtype(*value) != dtype, || format!("its operand is {dtype} already"));
+                let from = self.dtype(*value);
+                self.require(from != dtype, || format!("its operand is {dtype} already"));
+                self.require(converts(from, dtype), || format!("{from} does not become {dtype} in one step"));
             }
             Op::Reduce { args, .. } | Op::Stack { values: args, .. } => {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
@@ -237,12 +242,13 @@ impl Check<'_> {
         let types: Vec<DType> = args.iter().map(|&arg| self.dtype(arg)).collect();
         let all = |want: DType| types.iter().all(|&dtype| dtype == want);
         let holds = match prim.typing() {
+            _ if types.iter().any(|dtype| dtype.is_storage()) => false,
             Typing::Number => dtype != DType::Bool && all(dtype),
             Typing::Float => dtype.is_float() && all(dtype),
             Typing::Compare => dtype == DType::Bool && types[0] != DType::Bool && all(types[0]),
             Typing::Logic => dtype == DType::Bool && all(DType::Bool),
             Typing::Select => types == [DType::Bool, dtype, dtype],
-            Typing::Integer => false,
+            Typing::Integer | Typing::Encode | Typing::Decode => false,
         };
         let types = types.iter().map(DType::to_string).collect::<Vec<_>>().join(", ");
         self.require(holds, || format!("`{prim}` does not take ({types}) to {dtype}"));
@@ -257,7 +263,8 @@ impl Check<'_> {
             _ => false,
         };
         self.require(count_fits, || format!("`{reduction}` of {} {} operands", args.len(), node.dtype));
-        self.require(node.dtype != DType::Bool, || "bool is not reduced".to_owned());
+        let number = node.dtype != DType::Bool && !node.dtype.is_storage();
+        self.require(number, || format!("{} is not reduced", node.dtype));
         self.require(!dims.is_empty(), || "reduces no dimension".to_owned());
         let missing = dims.difference(self.graph.operand_dims(args));
         let shown = self.shown(missing);
@@ -343,7 +350,9 @@ impl Check<'_> {
 
     /// Rule 8, for one node.
     fn loops_are_sound(&mut self, node: &Node) {
-        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else { return };
+        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else {
+            return;
+        };
         let known = self.graph.repeats.get(*repeat).is_some();
         self.require(known, || format!("there is no loop {repeat}"));
         let Op::Final { values, .. } = &node.op else { return };
@@ -436,10 +445,22 @@ fn all_dims(size: &SizeExpr, count: u32) -> bool {
     }
 }
 
+/// Whether one conversion leads from a dtype to another. What memory holds becomes its arithmetic dtype and nothing else; it
+/// is made of floats, and integers of 8 bits also of `i32`.
+pub fn converts(from: DType, to: DType) -> bool {
+    match (from.is_storage(), to.is_storage()) {
+        (false, false) => true,
+        (true, _) => to == from.arithmetic(),
+        (false, true) => matches!(from, DType::F32 | DType::F64) || from == DType::I32 && !to.is_float(),
+    }
+}
+
 fn bits_fit(constant: Constant) -> bool {
     match constant.dtype {
         DType::F32 | DType::I32 => constant.bits <= u64::from(u32::MAX),
         DType::F64 => true,
+        DType::F16 | DType::BF16 => constant.bits <= u64::from(u16::MAX),
+        DType::I8 | DType::U8 => constant.bits <= u64::from(u8::MAX),
         DType::Bool => constant.bits <= 1,
     }
 }

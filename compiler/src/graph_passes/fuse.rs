@@ -238,6 +238,9 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                         Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
                             dim != a && dim != b
                         }
+                        Op::Rename { ref names, .. } => names
+                            .iter()
+                            .all(|&(from, to)| ![from, to].contains(&a) && ![from, to].contains(&b)),
                         Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }
@@ -330,10 +333,11 @@ impl Fuser<'_> {
         let outside = |&id: &NodeId| self.nesting.open(id).is_empty();
         let once: Vec<NodeId> = once.into_iter().filter(outside).collect();
         let main: Vec<NodeId> = all_main.iter().copied().filter(outside).collect();
-        let (main_loops, once_loops): (Vec<RepeatId>, Vec<RepeatId>) =
-            self.nesting.children(None).into_iter().partition(|id| {
-                self.parallel.is_empty() || self.looped[self.nesting.repeats[id].finals[0]]
-            });
+        let (main_loops, once_loops): (Vec<RepeatId>, Vec<RepeatId>) = self
+            .nesting
+            .children(None)
+            .into_iter()
+            .partition(|id| self.parallel.is_empty() || self.looped[self.nesting.repeats[id].finals[0]]);
         let packable = if self.parallel.is_empty() { Vec::new() } else { self.packable_before(&all_main) };
         // What the prologue computes must not look parallel to it.
         let parallel = std::mem::take(&mut self.parallel);

@@ -1,6 +1,6 @@
 //! Analysis: between which numbers a node's elements lie, as the machine computes them.
 //!
-//! Seeded by constants and by functions with a bounded range; parameters may be anything. It knows three facts about
+//! Seeded by constants and by functions with a bounded range; parameters may be anything but what their declared range says. It knows three facts about
 //! the shape of a formula: `x * x ≥ 0`; `u - max(u) ≤ 0`; and a sum of `exp(u - max(u))` holds a term `exp(0) = 1`,
 //! so it is at least 1 (or 0, if there are no terms, or if the maximum is `-inf` and something else was subtracted).
 //!
@@ -45,8 +45,12 @@ impl Range {
     /// Anything of a dtype.
     pub fn any(dtype: DType) -> Range {
         match dtype {
-            DType::F32 | DType::F64 => Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+                Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true)
+            }
             DType::I32 => Range::new(f64::from(i32::MIN), f64::from(i32::MAX)),
+            DType::I8 => Range::new(f64::from(i8::MIN), f64::from(i8::MAX)),
+            DType::U8 => Range::new(0.0, f64::from(u8::MAX)),
             DType::Bool => Range::new(0.0, 1.0),
         }
     }
@@ -193,7 +197,10 @@ fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
 /// The range of a node from those of its operands.
 fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> Range {
     match node.op {
-        Op::Param(_) => Range::any(node.dtype),
+        Op::Param(index) => match graph.params[index as usize].range {
+            Some((low, high)) => Range::new(low, high),
+            None => Range::any(node.dtype),
+        },
         Op::Const(constant) => of_constant(constant),
         Op::Index(dim) => {
             let last = graph.dims[dim].fixed().map_or(f64::from(i32::MAX), |size| (size - 1).max(0) as f64);
@@ -239,8 +246,10 @@ fn of_constant(constant: Constant) -> Range {
 fn of_convert(from: Range, dtype: DType) -> Range {
     let end = |value: f64| arith::convert(Constant::new(DType::F64, value), dtype).value();
     match dtype {
-        DType::F32 | DType::F64 => Range { lo: end(from.lo), hi: end(from.hi), ..from },
-        DType::I32 => {
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+            Range { lo: end(from.lo), hi: end(from.hi), ..from }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let range = Range::new(end(from.lo), end(from.hi));
             if from.nan { range.union(Range::new(0.0, 0.0)) } else { range }
         }

@@ -12,7 +12,7 @@
 //! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
-//! - A `Scan` along one of them becomes the same chain up to its position (cse makes one of all positions' chains).
+//! - A `Scan` along one of them becomes such a chain, too; at each position it is the chain up to there.
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A part of a loop's state becomes one part for each place.
 //! - A `Gather` keeps its leaf along what it is gathered along, and takes slices of it along what else goes.
@@ -170,9 +170,13 @@ impl Unroll<'_> {
     /// What an old node became at a place.
     fn at(&self, node: NodeId, place: &Place) -> NodeId {
         let over = self.old[node].dims.intersection(self.dims);
-        let number =
-            over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize]);
-        self.values[node][number as usize]
+        self.values[node][self.number(over, place)]
+    }
+
+    /// The number of a place among those along some dimensions.
+    fn number(&self, over: DimSet, place: &Place) -> usize {
+        over.iter()
+            .fold(0, |number, dim| number * self.size(dim) as usize + place[dim.as_u32() as usize] as usize)
     }
 
     /// Numbers the parts of the states of loops. Dead parts get none.
@@ -216,6 +220,12 @@ impl Unroll<'_> {
     /// Every place of a node that is no parameter.
     fn node(&mut self, id: NodeId) {
         let node = self.old[id].clone();
+        if let Op::Scan { scan, value, dim } = node.op
+            && self.dims.contains(dim)
+        {
+            self.values[id] = self.running(scan, value, dim, &node);
+            return;
+        }
         let over = node.dims.intersection(self.dims);
         let values = (0..self.places(over)).map(|number| {
             let place = self.place([0; MAX_DIMS], over, number);
@@ -246,9 +256,6 @@ impl Unroll<'_> {
             }
             Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
                 self.renamed_state(value, names, node, place)
-            }
-            Op::Scan { scan, value, dim } if self.dims.contains(dim) => {
-                self.running(scan, value, dim, node, place)
             }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
@@ -317,38 +324,35 @@ impl Unroll<'_> {
         self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
     }
 
-    /// A scan at a position of a dimension that goes: the elements up to there, one after another.
-    fn running(&mut self, scan: Scan, value: NodeId, dim: DimId, node: &Node, place: &Place) -> NodeId {
-        let here = place[dim.as_u32() as usize];
-        let rest = node.dims.difference(self.dims);
-        let start = |unroll: &mut Self| {
-            let start = Constant::new(node.dtype, scan.reduction.identity());
-            let start = unroll.graph.add(Op::Const(start), node.dtype, node.span);
-            spread(unroll.graph, start, rest, node.span)
-        };
-        let first = if scan.reverse { self.size(dim) - 1 } else { 0 };
-        let mut state = if scan.exclusive { Some(start(self)) } else { None };
-        let mut at = first;
-        loop {
-            if scan.exclusive && at == here {
-                break;
-            }
-            let mut there = *place;
-            there[dim.as_u32() as usize] = at;
-            let element = self.at(value, &there);
-            state = Some(match state {
-                Some(state) => {
-                    let op = Op::Prim(scan.reduction.combine(), vec![state, element]);
-                    self.graph.add(op, node.dtype, node.span)
-                }
-                None => element,
+    /// A scan along a dimension that goes: at every place the elements up to there, one after another.
+    fn running(&mut self, scan: Scan, value: NodeId, dim: DimId, node: &Node) -> Vec<NodeId> {
+        let over = node.dims.intersection(self.dims);
+        let (others, rest) = (over.without(dim), node.dims.difference(self.dims));
+        let mut values = vec![value; self.places(over) as usize];
+        for line in 0..self.places(others) {
+            let mut place = self.place([0; MAX_DIMS], others, line);
+            let mut state = scan.exclusive.then(|| {
+                let start = Constant::new(node.dtype, scan.reduction.identity());
+                let start = self.graph.add(Op::Const(start), node.dtype, node.span);
+                spread(self.graph, start, rest, node.span)
             });
-            if at == here {
-                break;
+            for number in 0..self.size(dim) {
+                let at = if scan.reverse { self.size(dim) - 1 - number } else { number };
+                place[dim.as_u32() as usize] = at;
+                let element = self.at(value, &place);
+                let next = match state {
+                    Some(state) => {
+                        let op = Op::Prim(scan.reduction.combine(), vec![state, element]);
+                        self.graph.add(op, node.dtype, node.span)
+                    }
+                    None => element,
+                };
+                let here = self.number(over, &place);
+                values[here] = if scan.exclusive { state.unwrap_or(next) } else { next };
+                state = Some(next);
             }
-            at = if scan.reverse { at - 1 } else { at + 1 };
         }
-        state.expect("a scan has a position")
+        values
     }
 
     /// Whether a gathered leaf has no dimension that goes.

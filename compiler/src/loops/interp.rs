@@ -288,7 +288,10 @@ impl<'a> Machine<'a> {
     fn inst(&mut self, value: Value, inst: &Inst) {
         match inst {
             Inst::Const(bits) => self.fill(value, *bits),
-            Inst::Scalar(scalar) => self.fill(value, self.scalars[scalar.index()]),
+            Inst::Scalar(scalar) => {
+                let elem = self.func.scalars[*scalar].elem;
+                self.fill(value, lane::loaded(elem, self.scalars[scalar.index()]));
+            }
             Inst::Size(size) => self.set_index(value, self.sizes[size.index()]),
             Inst::Prim(prim, args) => {
                 let mut starts = [0; 3];

@@ -327,6 +327,9 @@ fn stmt_types(func: &Func, consts: &[Option<u64>], stmt: &Stmt) -> Result<(), St
     let mut lanes = Ok(());
     stmt.results(&mut |value| {
         let ty = func.values[*value];
+        if ty.elem.in_memory_only() {
+            lanes = Err(format!("{value} is {ty}: only memory holds {}", ty.elem.name()));
+        }
         if !ty.lanes.is_power_of_two() {
             lanes = Err(format!("{value} is {ty}: the number of lanes must be a power of two"));
         }
@@ -379,7 +382,7 @@ fn positions_have_types(
     computed: impl Fn(Type) -> bool,
 ) -> Result<(), String> {
     let elem = func.buffers[access.buffer].elem;
-    ensure!(ty.elem == elem, "{} holds {}, not {}", access.buffer, elem.name(), ty.elem.name());
+    ensure!(ty.elem == elem.loaded(), "{} holds {}, not {}", access.buffer, elem.name(), ty.elem.name());
     for value in access.index.iter().filter(|value| !computed(func.values[**value])) {
         has_type(func, *value, Type::INDEX, "a position")?;
     }
@@ -397,7 +400,7 @@ fn inst_types(func: &Func, consts: &[Option<u64>], ty: Type, inst: &Inst) -> Res
             );
         }
         Inst::Scalar(scalar) => {
-            let wanted = Type::scalar(func.scalars[*scalar].elem);
+            let wanted = Type::scalar(func.scalars[*scalar].elem.loaded());
             ensure!(ty == wanted, "{scalar} is {wanted}, not {ty}");
         }
         Inst::Size(_) => ensure!(ty == Type::INDEX, "a size is i64, not {ty}"),
@@ -471,6 +474,15 @@ fn prim_types(
         Typing::Logic => {
             ensure!(ty.elem == Elem::Bool, "{prim} is of bool, not of {}", ty.elem.name());
             alike(args, Elem::Bool)
+        }
+        Typing::Encode => {
+            ensure!(ty.elem == Elem::I32, "{prim} gives i32, not {}", ty.elem.name());
+            ensure!(first.is_float(), "{prim} is of floats, not of {}", first.name());
+            Ok(())
+        }
+        Typing::Decode => {
+            ensure!(ty.elem == Elem::F32, "{prim} gives f32, not {}", ty.elem.name());
+            alike(args, Elem::I32)
         }
         Typing::Select => {
             alike(&args[..1], Elem::Bool)?;

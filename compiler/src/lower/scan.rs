@@ -188,7 +188,7 @@ impl Lower<'_> {
             let one = lower.push(one_key, Inst::Const(1));
             vec![next, lower.prim(one_key, Prim::ShrU, &[carried[1], one])]
         });
-        let result = self.from_key(dtype, found[0]);
+        let result = self.number_of_key(dtype, found[0]);
         self.scope.values.insert(node, result);
         self.store_keeps_of(region, |kept| kept == node);
     }
@@ -245,7 +245,7 @@ impl Lower<'_> {
     }
 
     /// The number of a key.
-    fn from_key(&mut self, dtype: DType, key: Value) -> Value {
+    fn number_of_key(&mut self, dtype: DType, key: Value) -> Value {
         if dtype == DType::I32 {
             return key;
         }

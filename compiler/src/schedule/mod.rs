@@ -113,7 +113,9 @@ fn lanes(graph: &Graph, region: &Region, target: &Target) -> u32 {
     for node in region.nodes.iter().copied().chain(roots).chain(reduces.iter().copied()) {
         for value in graph.nodes[node].op.args().iter().copied().chain([node]) {
             match graph.nodes[value].dtype {
-                DType::F32 | DType::I32 => widths[0] = true,
+                DType::F32 | DType::I32 | DType::F16 | DType::BF16 | DType::I8 | DType::U8 => {
+                    widths[0] = true;
+                }
                 DType::F64 => widths[1] = true,
                 DType::Bool => {}
             }

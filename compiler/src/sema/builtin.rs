@@ -93,10 +93,10 @@ const PLAIN: [(&str, Builtin); 17] = [
     ("f64", Builtin::Convert(DType::F64)),
     ("i32", Builtin::Convert(DType::I32)),
     ("bool", Builtin::Convert(DType::Bool)),
-    ("f16", Builtin::NotYet),
-    ("bf16", Builtin::NotYet),
-    ("i8", Builtin::NotYet),
-    ("u8", Builtin::NotYet),
+    ("f16", Builtin::Convert(DType::F16)),
+    ("bf16", Builtin::Convert(DType::BF16)),
+    ("i8", Builtin::Convert(DType::I8)),
+    ("u8", Builtin::Convert(DType::U8)),
     ("poly", Builtin::PolyList),
     ("erfcx", Builtin::NotYet),
     ("lgamma", Builtin::NotYet),
@@ -111,7 +111,7 @@ fn has_name(prim: Prim) -> bool {
     match prim.class() {
         // These two are made by graph passes only.
         Class::Expanded => !matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf),
-        Class::Core | Class::Graph => CORE.contains(&prim),
+        Class::Core | Class::Graph | Class::Storage => CORE.contains(&prim),
     }
 }
 

@@ -370,7 +370,9 @@ impl<'a> Lowerer<'_, 'a> {
         }
         // A number that is not of this dtype passes through one that is, so that the conversion's rule holds.
         let exact = match (&arg.value, dtype) {
-            (Value::Number(Number::Float { .. }), DType::I32 | DType::Bool) => self.arithmetic,
+            (Value::Number(Number::Float { .. }), DType::I32 | DType::I8 | DType::U8 | DType::Bool) => {
+                self.arithmetic
+            }
             (Value::Number(Number::Int(_)), DType::Bool) => DType::I32,
             (Value::Bool(_), _) => DType::Bool,
             (Value::Node(node), _) => self.graph.nodes[*node].dtype,
@@ -481,6 +483,9 @@ impl<'a> Lowerer<'_, 'a> {
             let nodes: Option<Vec<NodeId>> =
                 args.iter().map(|arg| self.materialize(arg, DType::Bool)).collect();
             nodes.map(|nodes| (DType::Bool, nodes))
+        } else if let Some(dtype) = self.same_storage(&args) {
+            let nodes: Option<Vec<NodeId>> = args.iter().map(|arg| self.materialize(arg, dtype)).collect();
+            nodes.map(|nodes| (dtype, nodes))
         } else if bools > 0 {
             self.report(Diagnostic::error(
                 codes::BRANCHES,
@@ -495,6 +500,12 @@ impl<'a> Lowerer<'_, 'a> {
             Some((dtype, values)) => self.node(Op::Stack { dim, values }, dtype, span),
             None => Value::Poison,
         }
+    }
+
+    /// The dtype of memory that all values have, so that nothing need be computed to put them side by side.
+    fn same_storage(&self, args: &[Operand<'a>]) -> Option<DType> {
+        let dtype = self.dtype_of(args.first()?).filter(|dtype| dtype.is_storage())?;
+        args.iter().all(|arg| self.dtype_of(arg) == Some(dtype)).then_some(dtype)
     }
 
     /// The dimension that a stack makes: one that the kernel declares, or one that begins here.
@@ -619,7 +630,7 @@ impl<'a> Lowerer<'_, 'a> {
     /// A value along the dimensions that another has, too.
     fn like(&mut self, value: &Operand<'a>, other: &Operand<'a>, span: Span) -> Value<'a> {
         let Value::Node(node) = other.value else { return value.value.clone() };
-        let (dims, dtype) = (self.graph.nodes[node].dims, self.graph.nodes[node].dtype);
+        let (dims, dtype) = (self.graph.nodes[node].dims, self.graph.nodes[node].dtype.arithmetic());
         let dtype = if dtype.is_float() { dtype } else { self.arithmetic };
         let dtype = self.dtype_of(value).filter(|dtype| dtype.is_float()).unwrap_or(dtype);
         match self.materialize(value, dtype) {

@@ -56,7 +56,8 @@ impl<'a> Lowerer<'_, 'a> {
                 continue;
             };
             let meant = |(other, position): (usize, &Value<'a>)| {
-                other != at && matches!(position, Value::Node(node) if self.graph.nodes[*node].dims.contains(dim))
+                other != at
+                    && matches!(position, Value::Node(node) if self.graph.nodes[*node].dims.contains(dim))
             };
             let clash = positions.iter().enumerate().any(meant);
             let node = *node;
@@ -81,7 +82,7 @@ impl<'a> Lowerer<'_, 'a> {
         let Some(index) = self.position(position) else { return Value::Poison };
         let inside = self.inside(index, dim, position.span);
         let Value::Node(value) = self.gathered(base, node, dim, index) else { return Value::Poison };
-        if self.is_zero_outside(value, otherwise) {
+        if self.is_zero_outside(value, (dim, index), otherwise) {
             return Value::Node(value);
         }
         let no = match otherwise {
@@ -93,8 +94,13 @@ impl<'a> Lowerer<'_, 'a> {
         self.select(cond, Operand { value: Value::Node(value), span: base.span }, no, position.span)
     }
 
-    /// Whether an indexed parameter is by itself what stands outside: a zero.
-    fn is_zero_outside(&self, value: NodeId, otherwise: Option<&Operand<'a>>) -> bool {
+    /// Whether an indexed parameter is by itself what stands outside: a zero, since it is read at the position.
+    fn is_zero_outside(
+        &self,
+        value: NodeId,
+        (dim, index): (DimId, NodeId),
+        otherwise: Option<&Operand<'a>>,
+    ) -> bool {
         let node = &self.graph.nodes[value];
         let zero = match (otherwise.map(|value| &value.value), node.dtype) {
             (None, dtype) => !dtype.is_float(),
@@ -104,16 +110,16 @@ impl<'a> Lowerer<'_, 'a> {
             (Some(Value::Bool(value)), DType::Bool) => !value,
             (Some(_), _) => false,
         };
-        zero && matches!(node.op, Op::Gather { .. })
+        let Op::Gather { dims, args } = &node.op else { return false };
+        let reads = dims.iter().zip(&args[1..]).any(|(own, position)| (*own, *position) == (dim, index));
+        zero && reads
     }
 
     /// A position as an integer.
     fn position(&mut self, position: &Operand<'a>) -> Option<NodeId> {
         let whole = match &position.value {
             Value::Node(node) => self.graph.nodes[*node].dtype == DType::I32,
-            Value::Number(number) => {
-                number.whole().is_some_and(|whole| i32::try_from(whole).is_ok())
-            }
+            Value::Number(number) => number.whole().is_some_and(|whole| i32::try_from(whole).is_ok()),
             Value::Bool(_) | Value::Tuple(_) => false,
             Value::Poison => return None,
         };
@@ -122,7 +128,8 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let message = format!("a position must be an integer, but this is {}", self.describe(position));
         let mut error = Diagnostic::error(codes::POSITION, position.span, message);
-        let is_float = matches!(&position.value, Value::Node(node) if self.graph.nodes[*node].dtype.is_float());
+        let is_float =
+            matches!(&position.value, Value::Node(node) if self.graph.nodes[*node].dtype.is_float());
         if is_float {
             let text = self.session.sources.snippet(position.span).to_owned();
             error = error.with_fix(
@@ -160,7 +167,8 @@ impl<'a> Lowerer<'_, 'a> {
     fn proven(&self, index: NodeId, dim: DimId) -> (bool, bool) {
         let (to, down) = match &self.graph.nodes[index].op {
             Op::Index(to) => (*to, 0),
-            Op::Prim(Prim::Sub, args) => match (&self.graph.nodes[args[0]].op, &self.graph.nodes[args[1]].op) {
+            Op::Prim(Prim::Sub, args) => match (&self.graph.nodes[args[0]].op, &self.graph.nodes[args[1]].op)
+            {
                 (Op::Index(to), Op::Const(down)) if down.value() >= 0.0 => (*to, down.value() as i64),
                 _ => return (false, false),
             },

@@ -104,10 +104,10 @@ impl<'a> Lowerer<'_, 'a> {
 
     /// What stands outside of a dimension of a value.
     pub(super) fn outside(&self, base: &Operand<'a>) -> Value<'a> {
-        match self.dtype_of(base) {
+        match self.dtype_of(base).map(DType::arithmetic) {
             Some(DType::Bool) => Value::Bool(false),
             Some(DType::I32) => Value::Number(Number::Int(0)),
-            Some(DType::F32 | DType::F64) | None => Value::Number(Number::float(f64::NAN)),
+            Some(_) | None => Value::Number(Number::float(f64::NAN)),
         }
     }
 

@@ -9,6 +9,8 @@
 //! one that its size is made of, so that `x` along `j` has its dimensions in the order that `x` has. The numbers of dimensions
 //! are given as they come up; [`Lowerer::order_dims`] renumbers them at the end.
 
+use std::collections::hash_map::Entry;
+
 use cranelift_entity::{EntityRef, PrimaryMap};
 use rustc_hash::FxHashMap;
 
@@ -189,7 +191,8 @@ impl<'a> Lowerer<'_, 'a> {
         let mut known = rustc_hash::FxHashSet::default();
         let nesting = Nesting::of(&self.graph);
         // The state of a loop that is under way is read along the other dimension.
-        let under_way = |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
+        let under_way =
+            |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
         while let Some(next) = todo.pop() {
             let dims = self.graph.nodes[next].dims;
             if dims.intersection(either).is_empty() || !known.insert(next) {
@@ -218,11 +221,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// The loops that are run once more for the values in `seen`, all of whose nodes are copied.
-    fn copied_loops(
-        &mut self,
-        nesting: &Nesting,
-        seen: &mut Vec<NodeId>,
-    ) -> FxHashMap<RepeatId, RepeatId> {
+    fn copied_loops(&mut self, nesting: &Nesting, seen: &mut Vec<NodeId>) -> FxHashMap<RepeatId, RepeatId> {
         let mut copies = FxHashMap::default();
         let mut at = 0;
         while let Some(&node) = seen.get(at) {
@@ -233,8 +232,8 @@ impl<'a> Lowerer<'_, 'a> {
                 continue;
             };
             let Some(inside) = nesting.repeats.get(&repeat) else { continue };
-            if !copies.contains_key(&repeat) {
-                copies.insert(repeat, self.graph.repeats.push(self.graph.repeats[repeat]));
+            if let Entry::Vacant(copy) = copies.entry(repeat) {
+                copy.insert(self.graph.repeats.push(self.graph.repeats[repeat]));
                 for &node in inside.nodes.iter().chain(&inside.finals) {
                     if !seen.contains(&node) {
                         seen.push(node);
@@ -273,9 +272,13 @@ impl<'a> Lowerer<'_, 'a> {
         let node = self.graph.nodes[old].clone();
         let dims = new_dims(node.dims);
         let mut op = node.op;
+        let carried = |value: NodeId| {
+            let op = &self.graph.nodes[value].op;
+            matches!(op, Op::Carry { repeat, .. } if copies.contains_key(repeat))
+        };
         match &mut op {
             // Of a loop that is run once more.
-            Op::Rename { value, names } if renamed.contains_key(value) => {
+            Op::Rename { value, names } if carried(*value) => {
                 for (from, to) in names.iter_mut() {
                     (*from, *to) = (new_dim(*from), new_dim(*to));
                 }

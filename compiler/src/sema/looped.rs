@@ -2,7 +2,7 @@
 //!
 //! Which are loops: those with more than [`MAX_STATE_STEPS`] steps or a number of steps that is known at the call only, and of the
 //! others those of more than [`FEW`] steps whose block reduces over what is not unrolled or would become more than
-//! [`MANY`] nodes. Where the block can't be the same for every step (it reads a value at the step, or the type of the state
+//! [`MANY`] nodes, or which reads the state along other dimensions. Where the block can't be the same for every step (it reads a value at the step, or the type of the state
 //! changes from step to step), all steps are written out, if there are few enough.
 //!
 //! The type of the state is that which a step leaves as it is: its dimensions are those of the first value and of what a step
@@ -69,9 +69,11 @@ impl<'a> Lowerer<'_, 'a> {
             Err(Fails::Type(at, from, to)) if must => {
                 let (name, first) = &state[at];
                 let message = format!("the state `{name}` is {from} before a step and {to} after it");
-                let error = Diagnostic::error(codes::STATE, first.span, message)
-                    .with_note("the steps are a loop, and its state has one type")
-                    .with_help(format!("convert the one or the other: `{from}(…)`"));
+                let mut error = Diagnostic::error(codes::STATE, first.span, message)
+                    .with_note("the steps are a loop, and its state has one type");
+                if from != DType::Bool && to != DType::Bool {
+                    error = error.with_help(format!("convert what a step gives: `{from}(…)`"));
+                }
                 self.report(error);
                 Some(Value::Poison)
             }
@@ -98,11 +100,10 @@ impl<'a> Lowerer<'_, 'a> {
         let mark = self.mark_place();
         // A first step from the first values tells what it is made of.
         let next = self.checked_step(repeat, state, place)?;
-        if let (false, Count::Number(count)) = (must, count)
-            && !self.is_large(mark.nodes, count)
-        {
-            return Ok(None);
-        }
+        let large = match count {
+            Count::Number(count) => must || self.is_large(mark.nodes, count),
+            Count::Size(_) => true,
+        };
         let mut types = Vec::with_capacity(state.len());
         for (at, ((_, init), (_, next))) in state.iter().zip(&next).enumerate() {
             let dtype = match (self.dtype_of_state(init), self.dtype_of_state(next)) {
@@ -117,8 +118,7 @@ impl<'a> Lowerer<'_, 'a> {
         let mut across: Vec<usize> = Vec::new();
         for _ in 0..MAX_ROUNDS {
             self.return_to(&mark);
-            let all: Vec<(usize, u32)> =
-                (0..state.len()).chain(across.iter().copied()).zip(0..).collect();
+            let all: Vec<(usize, u32)> = (0..state.len()).chain(across.iter().copied()).zip(0..).collect();
             let mut carries = Vec::with_capacity(all.len());
             for (at, index) in all {
                 carries.push(self.carry((id, index), &state[at].1, types[at]).ok_or(Fails::Reported)?);
@@ -136,10 +136,15 @@ impl<'a> Lowerer<'_, 'a> {
             across.extend((0..state.len()).filter(|&at| self.is_renamed(mark.nodes, carries[at])));
             let mut stable = across.len() == before;
             for (at, ((_, next), (dtype, dims))) in next.iter().zip(&mut types).enumerate() {
-                let after = self.dtype_of_state(next).map_or(Ok(*dtype), |after| one_type(at, *dtype, after))?;
+                let after =
+                    self.dtype_of_state(next).map_or(Ok(*dtype), |after| one_type(at, *dtype, after))?;
                 let wider = dims.union(self.dims_of_state(next));
                 stable &= after == *dtype && wider == *dims;
                 (*dtype, *dims) = (after, wider);
+            }
+            // Written out, each step that reads the one before along other dimensions would compute it anew.
+            if stable && !large && across.is_empty() {
+                return Ok(None);
             }
             if stable {
                 let ends = self.ends(id, (&carries, &across), &next, &types);
@@ -234,8 +239,7 @@ impl<'a> Lowerer<'_, 'a> {
 
     /// Whether the nodes from `first` on, once for each step, are better a loop.
     fn is_large(&self, first: usize, count: i64) -> bool {
-        let small =
-            |dim: DimId| self.graph.dims[dim].fixed().filter(|&size| size <= MAX_UNROLLED_SIZE);
+        let small = |dim: DimId| self.graph.dims[dim].fixed().filter(|&size| size <= MAX_UNROLLED_SIZE);
         let mut total = 0u64;
         for node in self.graph.nodes.values().skip(first) {
             let reduced = match &node.op {

@@ -25,7 +25,7 @@ pub(super) fn wrong_flag(call: &ast::Call) -> Option<Diagnostic> {
     if let Some(name) = unknown {
         let message = format!("`{}` has no argument `{}`", call.callee.name, name.name);
         let error = Diagnostic::error(codes::UNKNOWN_ARGUMENT, name.span, message);
-        return Some(match suggest::nearest(&name.name, FLAGS.into_iter()) {
+        return Some(match suggest::nearest(&name.name, FLAGS) {
             Some(near) => error.with_fix(format!("did you mean `{near}`?"), name.span, near),
             None => error.with_note("besides its operand it takes `reverse = true` and `exclusive = true`"),
         });

@@ -61,6 +61,7 @@ pub(super) fn splat(elem: Elem, bits: u64) -> Pattern {
             low | low << 32
         }
         Elem::F64 | Elem::I64 => bits,
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => unreachable!("no value is of it"),
         Elem::Bool => {
             if bits == 0 {
                 0

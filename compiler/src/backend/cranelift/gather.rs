@@ -26,7 +26,8 @@ impl Emitter<'_> {
     /// What memory holds at computed positions.
     pub(super) fn gather(&mut self, access: &Access, ty: Type) -> ir::Value {
         let at = self.address(access);
-        let base = if at.offset == 0 { at.base } else { ins!(self).iadd_imm_s(at.base, i64::from(at.offset)) };
+        let base =
+            if at.offset == 0 { at.base } else { ins!(self).iadd_imm_s(at.base, i64::from(at.offset)) };
         let positions = access.index.iter().enumerate().map(|(axis, &position)| {
             let Type { elem, lanes } = self.func.values[position];
             (elem, Along { axis, position, lanes })
@@ -54,18 +55,19 @@ impl Emitter<'_> {
             }
             lanes.push(self.or_zeros(inside, place));
         }
-        self.load_lanes(&lanes, ty)
+        self.load_lanes(&lanes, self.func.buffers[access.buffer].elem, ty)
     }
 
     /// Lanes that have their positions in common: a load, or zeros.
     fn gather_together(&mut self, access: &Access, base: ir::Value, along: &[Along], ty: Type) -> ir::Value {
         let (place, inside) = self.place_in(access, base, along, 0);
+        let elem = self.func.buffers[access.buffer].elem;
         let at = Address { base: self.or_zeros(inside, place), offset: 0 };
         if ty.lanes == 1 {
-            return self.load_lane(at, ty.elem);
+            return self.load_lane(at, elem);
         }
         if self.is_dense(access) {
-            return self.load_dense(access, at, ty);
+            return self.load_dense(access, at, elem, ty);
         }
         let (step, zero) = (self.lane_step(access), ins!(self).iconst(types::I64, 0));
         let step = ins!(self).select(inside, step, zero);
@@ -73,7 +75,7 @@ impl Emitter<'_> {
             Active::Some(active) => active,
             Active::All => ins!(self).iconst(types::I64, i64::from(ty.lanes)),
         };
-        self.load_copied_by(at, ty, count, step)
+        self.load_copied_by(at, elem, ty, (count, step))
     }
 
     /// Where the element of a lane is, and whether its positions are inside of their axes.
@@ -132,7 +134,7 @@ impl Emitter<'_> {
     }
 
     /// One element from each address.
-    fn load_lanes(&mut self, places: &[ir::Value], ty: Type) -> ir::Value {
+    fn load_lanes(&mut self, places: &[ir::Value], elem: Elem, ty: Type) -> ir::Value {
         if ty.elem == Elem::Bool {
             let slot = self.spare_slot();
             let spare = ins!(self).stack_addr(types::I64, slot, 0);
@@ -140,12 +142,12 @@ impl Emitter<'_> {
                 let byte = ins!(self).load(types::I8, plain(), place, 0);
                 ins!(self).store(plain(), byte, spare, lane as i32);
             }
-            return self.load_whole(Address { base: spare, offset: 0 }, ty);
+            return self.load_whole(Address { base: spare, offset: 0 }, elem, ty);
         }
         let vector = clif_type(ty);
         let mut result = None;
         for (lane, &place) in places.iter().enumerate() {
-            let element = ins!(self).load(vector.lane_type(), plain(), place, 0);
+            let element = self.load_lane(Address { base: place, offset: 0 }, elem);
             result = Some(match result {
                 None => ins!(self).scalar_to_vector(vector, element),
                 Some(lanes) => ins!(self).insertlane(lanes, element, lane as u8),

@@ -63,6 +63,7 @@ impl Emitter<'_> {
             Elem::I32 => ins!(self).iconst(types::I32, i64::from(bits as u32)),
             Elem::I64 => ins!(self).iconst(types::I64, bits as i64),
             Elem::Bool => ins!(self).iconst(types::I8, i64::from(bits != 0)),
+            Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => unreachable!("no value is of it"),
         }
     }
 
@@ -322,7 +323,7 @@ impl Emitter<'_> {
                 let mask = ins!(self).bmask(clif_type(ty).lane_type(), value);
                 ins!(self).splat(clif_type(ty), mask)
             }
-            Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 => ins!(self).splat(clif_type(ty), value),
+            _ => ins!(self).splat(clif_type(ty), value),
         }
     }
 
@@ -354,7 +355,7 @@ impl Emitter<'_> {
                 let lane = ins!(self).extractlane(value, 0);
                 ins!(self).icmp_imm_s(IntCC::NotEqual, lane, 0)
             }
-            (_, Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64) => ins!(self).extractlane(value, 0),
+            _ => ins!(self).extractlane(value, 0),
         }
     }
 
@@ -445,6 +446,7 @@ impl Emitter<'_> {
             (Elem::I32, Elem::I64) => ins!(self).sextend(ty, value),
             (Elem::I64, Elem::I32) => ins!(self).ireduce(ty, value),
             (Elem::I32 | Elem::I64, _) => ins!(self).fcvt_from_sint(ty, value),
+            (Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8, _) => unreachable!("no value is of it"),
         }
     }
 
@@ -456,7 +458,7 @@ impl Emitter<'_> {
                 let one = match to.elem {
                     Elem::F32 => u64::from(1f32.to_bits()),
                     Elem::F64 => 1f64.to_bits(),
-                    Elem::I32 | Elem::I64 | Elem::Bool => 1,
+                    _ => 1,
                 };
                 let mask = self.bitcast(ty, mask);
                 let one = self.constant(to, one);
@@ -490,6 +492,8 @@ impl Emitter<'_> {
             | (Elem::F64, Elem::F64)
             | (Elem::I32, Elem::I32)
             | (Elem::I64, Elem::I64) => value,
+            (Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8, _)
+            | (_, Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8) => unreachable!("no value is of it"),
         }
     }
 
@@ -520,7 +524,7 @@ fn lane_numbers(elem: Elem) -> Pattern {
         match elem {
             Elem::F32 => bytes.copy_from_slice(&(lane as f32).to_le_bytes()),
             Elem::F64 => bytes.copy_from_slice(&(lane as f64).to_le_bytes()),
-            Elem::I32 | Elem::I64 | Elem::Bool => bytes[0] = lane as u8,
+            _ => bytes[0] = lane as u8,
         }
     }
     pattern

@@ -17,7 +17,9 @@ impl Fuser<'_> {
     /// of nothing that is computed inside.
     pub(super) fn packable_before(&self, reduces: &[NodeId]) -> Vec<(NodeId, Group)> {
         let inside = |&(factor, _): &(NodeId, Group)| {
-            self.is_packable(factor) && !self.looped[factor] && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
+            self.is_packable(factor)
+                && !self.looped[factor]
+                && !reduces.iter().any(|&reduce| self.depends(factor, reduce))
         };
         let mut copies: Vec<(NodeId, Group)> =
             reduces.iter().flat_map(|&reduce| self.wanted_copies(reduce)).filter(inside).collect();

@@ -201,7 +201,9 @@ impl Fuser<'_> {
         };
         let dear: Vec<NodeId> = wide.into_iter().filter(dear).collect();
         for &node in &dear {
-            self.regions.notes.push(format!("{node} is kept in scratch: it is the same in every step of a loop"));
+            self.regions
+                .notes
+                .push(format!("{node} is kept in scratch: it is the same in every step of a loop"));
         }
         self.fill(dear.iter().map(|&node| (node, Place::Scratch)), steps);
         self.memory.extend(dear.iter().map(|&node| (node, Some(Place::Scratch))));
