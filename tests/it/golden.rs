@@ -84,14 +84,31 @@ type Archive = npyz::npz::NpzArchive<std::io::BufReader<std::fs::File>>;
 
 fn read_array(archive: &mut Archive, name: &str) -> Array {
     let npy = archive.by_name(name).expect("a readable archive").unwrap_or_else(|| panic!("no array {name}"));
-    let shape = npy.shape().iter().map(|&size| size as usize).collect();
-    let values = match npy.dtype().descr().as_str() {
+    let shape: Vec<usize> = npy.shape().iter().map(|&size| size as usize).collect();
+    let order = npy.order();
+    let values: Vec<f64> = match npy.dtype().descr().as_str() {
         "'<f4'" => npy.into_vec::<f32>().expect(name).into_iter().map(f64::from).collect(),
         "'<f8'" => npy.into_vec::<f64>().expect(name),
         "'<i4'" => npy.into_vec::<i32>().expect(name).into_iter().map(f64::from).collect(),
         other => panic!("{name} has the dtype {other}"),
     };
-    Array { shape, values }
+    match order {
+        npyz::Order::C => Array { shape, values },
+        npyz::Order::Fortran => transposed(&shape, &values),
+    }
+}
+
+/// An array whose first axis varies fastest, with the last one fastest.
+fn transposed(shape: &[usize], values: &[f64]) -> Array {
+    let place = |mut number: usize| {
+        let mut place = 0;
+        for (axis, size) in shape.iter().enumerate().rev() {
+            place += number % size * shape[..axis].iter().product::<usize>();
+            number /= size;
+        }
+        values[place]
+    };
+    Array { shape: shape.to_vec(), values: (0..values.len()).map(place).collect() }
 }
 
 /// All cases of an id.
