@@ -51,9 +51,8 @@ fn kernels_are_right_at_the_edges() {
     let manifest = read_json(&root().join("tests/golden/manifest.json"));
     let edges = read_json(&root().join("tests/golden/edges.json"));
     let edges = edges.as_array().expect("a list");
-    let cases = edges.iter().enumerate().map(|(number, edge)| case(number, edge, &manifest));
-    let cases: Vec<Case> = cases.filter(|case| zoo.entry(&case.id).is_some()).collect();
+    let numbered = edges.iter().enumerate();
+    let cases: Vec<Case> = numbered.map(|(number, edge)| case(number, edge, &manifest)).collect();
     let wrong = run_all(&zoo, &cases);
-    println!("{} of {} cases have a kernel", cases.len(), edges.len());
     assert!(wrong.is_empty(), "{} of {} cases are wrong\n{}", wrong.len(), cases.len(), table(&wrong));
 }

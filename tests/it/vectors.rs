@@ -17,6 +17,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::golden::Bound;
 use crate::inputs::root;
+use crate::programs;
 use crate::subject::{self, Data, How, Subject, assert_same, elem, value};
 use crate::zoo::{self, Entry, Variant, Zoo};
 
@@ -125,12 +126,18 @@ pub fn run_all(zoo: &Zoo, cases: &[Case]) -> Vec<Wrong> {
 fn run_one(zoo: &Zoo, compiled: &Compiled, case: &Case) -> Vec<Wrong> {
     let run = AssertUnwindSafe(|| {
         let entry = zoo.entry(&case.id).expect("somebody answers for it");
+        let mut wrong = Vec::new();
         if entry.program.is_some() {
-            return crate::programs::run(case);
+            let tolerance = |y: f64| case.tolerance(y);
+            wrong.extend(case.compare("program", &programs::run(case), &tolerance));
+        }
+        if entry.variants.is_empty() {
+            return wrong;
         }
         let variant = entry.variant(&case.params);
         let variant = variant.unwrap_or_else(|| panic!("no kernel is for {:?}", case.params));
-        Run { zoo, case, entry: &entry, variant }.run(compiled)
+        wrong.extend(Run { zoo, case, entry: &entry, variant }.run(compiled));
+        wrong
     });
     catch_unwind(run).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str);
@@ -143,6 +150,11 @@ impl Case {
     fn wrong(&self, engine: &str, error: f64, what: String) -> Wrong {
         let case = format!("{}.{}", self.id, self.name);
         Wrong { paper: self.paper.clone(), case, engine: engine.to_owned(), error, what }
+    }
+
+    /// How far a result may be from the value wanted.
+    fn tolerance(&self, y: f64) -> f64 {
+        self.atol + self.rtol * y.abs()
     }
 
     /// Compares results, by their names in the manifest, with those wanted.
@@ -348,7 +360,7 @@ impl Run<'_> {
         let machine = outputs(machine.collect());
 
         let case = self.case;
-        let tolerance = |y: f64| case.atol + case.rtol * y.abs();
+        let tolerance = |y: f64| case.tolerance(y);
         let narrow = |y: f64| tolerance(y).min(formula_tolerance(y));
         let mut wrong = case.compare("formula", &exact, if case.narrow { &narrow } else { &tolerance });
         wrong.extend(case.compare("code", &machine, &tolerance));
