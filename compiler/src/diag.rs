@@ -659,6 +659,12 @@ pub mod codes {
         RESULT_FIELDS = "E0502";
         /// The step of a repetition does not give the state that it began with.
         STATE = "E0503";
+        /// A reduction lacks a part, or has one that it can't have.
+        REDUCTION_PART = "E0511";
+        /// The parts of a reduction don't agree in their state.
+        REDUCTION_STATE = "E0512";
+        /// A part of a reduction uses more than single numbers.
+        REDUCTION_VALUE = "E0513";
 
         /// The file is too long.
         FILE_TOO_LONG = "E0601";

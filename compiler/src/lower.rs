@@ -4,21 +4,26 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod folds;
+
 use rustc_hash::FxHashMap;
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use crate::graph::{FoldId, Form, Graph, NodeId, Op};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Access, Block, Buffer, BufferDecl, BufferKind, Elem, Fold, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
-use crate::ops::Prim;
+use crate::ops::{Prim, Reduction};
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
 pub const MAP_LANES: u32 = 32;
+
+/// Virtual lanes of a reduction in row form over 32-bit elements; half of it over 64-bit ones.
+const LANES: u32 = Reduction::Sum.lanes();
 
 /// Ranges of a phase whose units are lanes begin at multiples of this many elements.
 const LANE_GRAIN: i64 = 256;
@@ -34,6 +39,7 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         parts: result_parts(graph),
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
+        folds: FxHashMap::default(),
         scalars: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
@@ -94,6 +100,7 @@ struct Lower<'g> {
     parts: Vec<Vec<Part>>,
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
+    folds: FxHashMap<FoldId, Fold>,
     scalars: FxHashMap<u32, Scalar>,
     /// Where kept values are.
     kept: FxHashMap<NodeId, Place>,
@@ -310,15 +317,18 @@ impl Lower<'_> {
         let inner_size = self.size_of(inner);
         let inner_size = self.func.size(&inner_size);
         let inner_var = self.func.value(Type::INDEX);
-        let wide = |node: &NodeId| {
-            self.graph.nodes[*node].op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64)
+        let wide = |node: &NodeId| match &self.graph.nodes[*node].op {
+            Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
+            op => op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
         };
         let order = match form {
-            Form::Row if reduces.iter().any(wide) => Order::Row(self.reduction(reduces[0]).lanes() / 2),
-            Form::Row => Order::Row(self.reduction(reduces[0]).lanes()),
+            Form::Row if reduces.iter().any(wide) => Order::Row(LANES / 2),
+            Form::Row => Order::Row(LANES),
             Form::Column => Order::Column,
         };
-        let mut lifts = Vec::new();
+        let folds = self.folds_among(reduces);
+        let plain: Vec<NodeId> = reduces.iter().copied().filter(|&node| self.is_plain(node)).collect();
+        let (mut lifts, mut uses) = (Vec::new(), Vec::new());
         let body = self.nested(|lower| {
             for (&group, &var) in outer.iter().zip(&outer_vars) {
                 lower.scope.positions[group] = Some(var);
@@ -328,7 +338,7 @@ impl Lower<'_> {
                 Order::Column => lower.scope.positions[inner[0]] = Some(inner_var),
             }
             lower.compute(&region.nodes);
-            for &reduce in reduces {
+            for &reduce in &plain {
                 let args = lower.graph.nodes[reduce].op.args().to_vec();
                 let lanes = match order {
                     Order::Row(lanes) => lanes,
@@ -341,10 +351,17 @@ impl Lower<'_> {
                     _ => unreachable!("a reduction has one or two operands"),
                 });
             }
+            for fold in &folds {
+                let lanes = match order {
+                    Order::Row(lanes) => lanes,
+                    Order::Column => lower.fold_lanes(fold),
+                };
+                uses.push(lower.fold_operands(fold, lanes));
+            }
             lower.store_keeps_of(region, |node| !reduces.contains(&node));
         });
-        let states = reduces.iter().map(|&reduce| self.reduction(reduce)).collect();
-        let results: Vec<Value> = reduces
+        let states = plain.iter().map(|&reduce| self.reduction(reduce)).collect();
+        let results: Vec<Value> = plain
             .iter()
             .map(|&reduce| {
                 let ty = Type::scalar(elem(self.graph.nodes[reduce].dtype));
@@ -352,14 +369,25 @@ impl Lower<'_> {
                 self.func.value(ty.with_lanes(lanes))
             })
             .collect();
-        self.scope.values.extend(reduces.iter().copied().zip(results.iter().copied()));
+        self.scope.values.extend(plain.iter().copied().zip(results.iter().copied()));
+        for (used, fold) in uses.iter_mut().zip(&folds) {
+            let lanes = if form == Form::Row { 1 } else { self.fold_lanes(fold) };
+            used.results = self.fold_results(fold, lanes);
+        }
         let outer = outer_vars.into_iter().zip(sizes).collect();
         let inner = (inner_var, inner_size);
-        self.stmts.push(Stmt::Reduce(Box::new(Reduce { order, outer, inner, states, body, lifts, results })));
+        let folds = uses;
+        let reduce = Reduce { order, outer, inner, states, body, lifts, results, folds };
+        self.stmts.push(Stmt::Reduce(Box::new(reduce)));
         self.store_keeps_of(region, |node| reduces.contains(&node));
     }
 
-    fn reduction(&self, node: NodeId) -> crate::ops::Reduction {
+    /// Whether a reduction has one number as its state.
+    fn is_plain(&self, node: NodeId) -> bool {
+        !matches!(self.graph.nodes[node].op, Op::Fold { .. })
+    }
+
+    fn reduction(&self, node: NodeId) -> Reduction {
         match &self.graph.nodes[node].op {
             Op::Reduce { reduction, .. } => *reduction,
             op => unreachable!("{node} is {op:?}, not a reduction"),
@@ -435,13 +463,7 @@ impl Lower<'_> {
             }
             Op::Prim(prim, args) => {
                 let args: Vec<Value> = args.iter().map(|&arg| self.operand(arg, lanes)).collect();
-                let value = self.push(ty, Inst::Prim(*prim, args.clone()));
-                if *prim != Prim::CopySign {
-                    return value;
-                }
-                // The sign of a NaN must not show: it differs from machine to machine.
-                let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
-                self.prim(ty, Prim::Select, &[is_nan, args[1], value])
+                self.function(ty, *prim, args)
             }
             Op::Convert(value) => match graph.nodes[*value].op {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
@@ -456,10 +478,21 @@ impl Lower<'_> {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Stack { .. } => {
+            Op::Reduce { .. } | Op::Fold { .. } | Op::Stack { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
+    }
+
+    /// A function of values.
+    fn function(&mut self, ty: Type, prim: Prim, args: Vec<Value>) -> Value {
+        let value = self.push(ty, Inst::Prim(prim, args.clone()));
+        if prim != Prim::CopySign {
+            return value;
+        }
+        // The sign of a NaN must not show: it differs from machine to machine.
+        let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
+        self.prim(ty, Prim::Select, &[is_nan, args[1], value])
     }
 
     /// The position along a dimension.

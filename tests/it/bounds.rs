@@ -10,6 +10,8 @@
 //!
 //! Beyond the largest number lies infinity; a sum whose terms reach it may become infinite on the way.
 
+mod folds;
+
 use act::graph::eval::{apply, convert};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Form, Graph, NodeId, Op};
@@ -511,7 +513,8 @@ impl Total {
 
 /// The constants of a graph.
 pub fn constants(graph: &Graph) -> Vec<Constant> {
-    let constants = graph.nodes.values().filter_map(|node| match node.op {
+    let parts = graph.folds.values().flat_map(|fold| fold.parts()).flat_map(|(_, part)| part.nodes.values());
+    let constants = graph.nodes.values().chain(parts).filter_map(|node| match node.op {
         Op::Const(constant) => Some(constant),
         _ => None,
     });
@@ -606,6 +609,9 @@ impl Run<'_> {
             }
             Op::Convert(value) => self.of(*value).iter().map(|&x| converted(x, node.dtype)).collect(),
             Op::Reduce { reduction, args, dims } => self.reduce(*reduction, args, *dims, id),
+            Op::Fold { fold, state, args, dims } => {
+                self.fold(&self.graph.folds[*fold], *state as usize, args, *dims, id)
+            }
             Op::Slice { value, dim, at } => {
                 let own: Vec<DimId> = self.graph.nodes[*value].dims.iter().collect();
                 let start = own.iter().position(|own| own == dim).expect("it has the dimension");

@@ -256,6 +256,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         dims: dims.into_iter().collect(),
         dim_params: Vec::new(),
         params: Vec::new(),
+        folds: Default::default(),
         nodes: Default::default(),
         results: Vec::new(),
     };

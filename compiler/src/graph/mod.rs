@@ -24,6 +24,7 @@
 //! **Reductions.** [`Op::Reduce`] removes dimensions. Where the operand's last dimension in canonical order is reduced, it
 //! is in *row form*, else in *column form* ([`Graph::form`]); [`crate::loops`] defines the order of summation of either.
 //! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
+//! [`Op::Fold`] is one number of the state of a reduction that the text defines: see [`folds`].
 //!
 //! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`](crate::types::DimKind::Fixed)). [`Op::Slice`] picks a position
 //! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
@@ -48,6 +49,9 @@
 //!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
 //!    it has not, or which change places.
 //! 6. Results have the dimensions and dtype of their declaration.
+//! 7. The parts of a fold are graphs of constants, functions and conversions, without dimensions, that keep these rules, with the
+//!    parameters and results that [`folds`] says. A `Fold` node has the operands of its definition, or a condition
+//!    besides, and reduces as a `Reduce` does.
 //!
 //! # Text form
 //!
@@ -68,6 +72,19 @@
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
 //! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
 //! `i`). A `#` begins a comment.
+//!
+//! A fold stands before the nodes; `fold0.1 %0, %3 over d` is the second number of its state.
+//!
+//! ```text
+//!   fold online_normalizer empty 0xff800000 (-inf), 0x00000000 (0.0)
+//!     lift(%0 x: f32) -> (m: f32 = %0, s: f32 = %1)
+//!       %1 = const 0x3f800000 (1.0) : f32
+//!     step(%0 a.m: f32, %1 a.s: f32, %2 x: f32) -> (m: f32 = %3, s: f32 = %9)
+//!       ...
+//!     merge(%0 a.m: f32, %1 a.s: f32, %2 b.m: f32, %3 b.s: f32) -> (m: f32 = %4, s: f32 = %11)
+//!       ...
+//!     end
+//! ```
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -76,6 +93,7 @@ use crate::ops::{Prim, Reduction};
 use crate::types::{DType, Dim, DimId, DimSet};
 
 pub mod eval;
+pub mod folds;
 pub mod parse;
 pub mod print;
 pub mod regions;
@@ -83,6 +101,7 @@ pub mod verify;
 pub mod wide;
 
 pub use eval::eval;
+pub use folds::{Fold, FoldId};
 pub use parse::parse;
 pub use print::print;
 pub use verify::verify;
@@ -149,6 +168,18 @@ pub enum Op {
         /// The dimensions that go.
         dims: DimSet,
     },
+    /// One number of the state of a reduction that the text defines, over `dims`. The nodes for the others have the same
+    /// operands, and are computed together.
+    Fold {
+        /// The definition.
+        fold: FoldId,
+        /// Which number of the state.
+        state: u32,
+        /// Its operands; a further one is the condition under which an element counts.
+        args: Vec<NodeId>,
+        /// The dimensions that go.
+        dims: DimSet,
+    },
     /// The operand at one position of a fixed-size dimension.
     Slice {
         /// Operand.
@@ -182,7 +213,10 @@ impl Op {
     pub fn args(&self) -> &[NodeId] {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Fold { args, .. }
+            | Op::Stack { values: args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
@@ -194,7 +228,10 @@ impl Op {
     pub fn args_mut(&mut self) -> &mut [NodeId] {
         match self {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
-            Op::Prim(_, args) | Op::Reduce { args, .. } | Op::Stack { values: args, .. } => args,
+            Op::Prim(_, args)
+            | Op::Reduce { args, .. }
+            | Op::Fold { args, .. }
+            | Op::Stack { values: args, .. } => args,
             Op::Convert(value)
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
@@ -257,6 +294,8 @@ pub struct Graph {
     pub dim_params: Vec<(String, i64)>,
     /// Parameters, in the order of the text. Node `i` is parameter `i`.
     pub params: Vec<Decl>,
+    /// The reductions of the text that nodes use.
+    pub folds: PrimaryMap<FoldId, Fold>,
     /// Nodes, operands first.
     pub nodes: PrimaryMap<NodeId, Node>,
     /// Results: declaration and value.
@@ -298,7 +337,7 @@ impl Graph {
             Op::Const(_) | Op::Size(_) => DimSet::EMPTY,
             Op::Index(dim) => DimSet::one(*dim),
             Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => union,
-            Op::Reduce { dims, .. } => union.difference(*dims),
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => union.difference(*dims),
             Op::Slice { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
@@ -310,14 +349,17 @@ impl Graph {
         args.iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims))
     }
 
-    /// In which order a reduction runs. A sum of products of operands with different dimensions (a contraction) is
-    /// always in column form.
+    /// In which order a reduction runs. Over operands with different free dimensions (a contraction) it is always in column
+    /// form.
     pub fn form(&self, args: &[NodeId], dims: DimSet) -> Form {
         let operand = self.operand_dims(args);
-        let contraction = args.len() == 2
-            && self.nodes[args[0]].dims != self.nodes[args[1]].dims
-            && !self.nodes[args[0]].dims.difference(dims).is_subset(self.nodes[args[1]].dims)
-            && !self.nodes[args[1]].dims.difference(dims).is_subset(self.nodes[args[0]].dims);
+        let free = |arg: &NodeId| self.nodes[*arg].dims.difference(dims);
+        let apart = |a: &NodeId, b: &NodeId| {
+            self.nodes[*a].dims != self.nodes[*b].dims
+                && !free(a).is_subset(self.nodes[*b].dims)
+                && !free(b).is_subset(self.nodes[*a].dims)
+        };
+        let contraction = args.iter().enumerate().any(|(at, a)| args[..at].iter().any(|b| apart(a, b)));
         match operand.last() {
             Some(last) if dims.contains(last) && !contraction => Form::Row,
             _ => Form::Column,

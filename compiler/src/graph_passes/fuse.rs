@@ -136,6 +136,7 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Fold { .. }
             | Op::Stack { .. }
             | Op::Broadcast(_) => return None,
         }
@@ -153,7 +154,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
 
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
     graph.nodes.iter().filter_map(|(id, node)| match &node.op {
-        Op::Reduce { args, dims, .. } => Some((id, args.as_slice(), *dims)),
+        Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((id, args.as_slice(), *dims)),
         _ => None,
     })
 }
@@ -210,7 +211,7 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
             && graph.nodes.values().all(|node| {
                 both(node.dims)
                     && match node.op {
-                        Op::Reduce { dims, .. } => both(dims),
+                        Op::Reduce { dims, .. } | Op::Fold { dims, .. } => both(dims),
                         Op::Index(dim) => dim != a && dim != b,
                         _ => true,
                     }
@@ -249,6 +250,7 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Broadcast(_)
         | Op::Rename { .. }
         | Op::Reduce { .. }
+        | Op::Fold { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -306,7 +308,7 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. })));
+            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. } | Op::Fold { .. })));
         }
         levels
     }
@@ -319,11 +321,13 @@ impl Fuser<'_> {
     }
 
     fn nest(&self, reduce: NodeId) -> Nest {
-        let Op::Reduce { args, dims, .. } = &self.graph.nodes[reduce].op else {
-            unreachable!("not a reduction")
+        let op = &self.graph.nodes[reduce].op;
+        let (args, dims) = self.graph.reduced(op).expect("it is a reduction");
+        let wide = match op {
+            Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
+            _ => args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
         };
-        let wide = args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64);
-        Nest { form: self.graph.form(args, *dims), operand: self.graph.operand_dims(args), dims: *dims, wide }
+        Nest { form: self.graph.form(args, dims), operand: self.graph.operand_dims(args), dims, wide }
     }
 
     fn levels_of(&mut self, reduces: &[NodeId], levels: &FxHashMap<NodeId, u32>, steps: &mut Vec<Step>) {
@@ -739,7 +743,7 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. }) => {
+                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. } | Op::Fold { .. }) => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) => {}

@@ -193,7 +193,7 @@ fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
 /// The range of a node from those of its operands.
 fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> Range {
     match node.op {
-        Op::Param(_) => Range::any(node.dtype),
+        Op::Param(_) | Op::Fold { .. } => Range::any(node.dtype),
         Op::Const(constant) => of_constant(constant),
         Op::Index(dim) => {
             let last = graph.dims[dim].fixed().map_or(f64::from(i32::MAX), |size| (size - 1).max(0) as f64);

@@ -57,7 +57,7 @@ const CORE: [Prim; 11] = [
     Prim::Pow,
 ];
 
-const WITH_DIMS: [(&str, Builtin); 17] = [
+const WITH_DIMS: [(&str, Builtin); 15] = [
     ("sum", Builtin::Reduce(Reduction::Sum)),
     ("prod", Builtin::Reduce(Reduction::Prod)),
     ("max", Builtin::Reduce(Reduction::Max)),
@@ -65,8 +65,6 @@ const WITH_DIMS: [(&str, Builtin); 17] = [
     ("broadcast", Builtin::Broadcast),
     ("stack", Builtin::Stack),
     ("poly", Builtin::Poly),
-    ("argmax", Builtin::NotYet),
-    ("argmin", Builtin::NotYet),
     ("cumsum", Builtin::NotYet),
     ("cumprod", Builtin::NotYet),
     ("cummax", Builtin::NotYet),
@@ -77,7 +75,7 @@ const WITH_DIMS: [(&str, Builtin); 17] = [
     ("entmax", Builtin::NotYet),
 ];
 
-const PLAIN: [(&str, Builtin); 17] = [
+const PLAIN: [(&str, Builtin); 13] = [
     ("index", Builtin::Index),
     ("size", Builtin::Size),
     ("f32", Builtin::Convert(DType::F32)),
@@ -91,10 +89,6 @@ const PLAIN: [(&str, Builtin); 17] = [
     ("poly", Builtin::PolyList),
     ("erfcx", Builtin::NotYet),
     ("lgamma", Builtin::NotYet),
-    ("frexp_mantissa", Builtin::NotYet),
-    ("frexp_exponent", Builtin::NotYet),
-    ("ldexp", Builtin::NotYet),
-    ("next_up", Builtin::NotYet),
 ];
 
 /// Whether the text may call this function by its name.

@@ -1,6 +1,6 @@
 //! The table of a file's items, by name.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::MAX_PARAMS;
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
@@ -16,8 +16,8 @@ pub(super) struct Items<'a> {
     pub(super) const_list: Vec<&'a ast::Const>,
     /// Kernels in the order of the text, each name once.
     pub(super) kernels: Vec<(&'a ast::Item, &'a ast::Kernel)>,
-    /// The names of reductions, which are not supported yet.
-    pub(super) reductions: FxHashSet<&'a str>,
+    /// Reductions.
+    pub(super) reductions: FxHashMap<&'a str, &'a ast::ReductionDecl>,
 }
 
 impl<'a> Items<'a> {
@@ -28,7 +28,7 @@ impl<'a> Items<'a> {
             consts: FxHashMap::default(),
             const_list: Vec::new(),
             kernels: Vec::new(),
-            reductions: FxHashSet::default(),
+            reductions: FxHashMap::default(),
         };
         let mut kernel_spans: FxHashMap<&'a str, Span> = FxHashMap::default();
         for item in &file.items {
@@ -46,14 +46,27 @@ impl<'a> Items<'a> {
                     diagnostics.push(not_yet(&format!("`{}`", derived.transform.name), item.span));
                 }
                 ItemKind::Reduction(reduction) => {
-                    items.reductions.insert(reduction.name.as_str());
-                    diagnostics.push(not_yet("a `reduction`", reduction.name.span));
+                    match items.reductions.get(reduction.name.as_str()) {
+                        Some(first) => {
+                            diagnostics.push(duplicate("reduction", &reduction.name, first.name.span))
+                        }
+                        None => drop(items.reductions.insert(reduction.name.as_str(), reduction)),
+                    }
                 }
                 ItemKind::Schedule(schedule) => {
                     diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
                 }
                 ItemKind::Example(example) => diagnostics.push(not_yet("an `example`", example.kernel.span)),
                 ItemKind::Use(_) => diagnostics.push(not_yet("`use`", item.span)),
+            }
+        }
+        for item in &file.items {
+            if let ItemKind::Reduction(reduction) = &item.kind
+                && let Some(function) = items.functions.get(&(reduction.name.as_str(), true))
+            {
+                let message = format!("`{}` is a reduction and a function of dimensions", reduction.name.name);
+                let error = Diagnostic::error(codes::DUPLICATE_ITEM, reduction.name.span, message);
+                diagnostics.push(error.with_other(function.name.span, "the function"));
             }
         }
         items

@@ -113,7 +113,7 @@ impl Check<'_> {
 
     fn reduction(&mut self, node: NodeId, looped: DimSet, inside: &FxHashSet<NodeId>) {
         match &self.graph.nodes[node].op {
-            Op::Reduce { dims, .. } => {
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => {
                 let same = self.grouped(*dims) == looped;
                 self.require(same, || format!("{node} does not reduce what its region loops over"));
             }
@@ -137,7 +137,12 @@ impl Check<'_> {
         match &self.graph.nodes[node].op {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => true,
             Op::Slice { value, .. } | Op::Rename { value, .. } => self.is_known(*value, inside),
-            Op::Prim(..) | Op::Convert(_) | Op::Reduce { .. } | Op::Stack { .. } | Op::Broadcast(_) => false,
+            Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Reduce { .. }
+            | Op::Fold { .. }
+            | Op::Stack { .. }
+            | Op::Broadcast(_) => false,
         }
     }
 

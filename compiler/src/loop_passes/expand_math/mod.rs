@@ -25,6 +25,7 @@ mod pair;
 mod parts;
 mod pow;
 mod rsqrt;
+mod scale;
 mod sigmoid;
 mod sinh;
 mod tanh;
@@ -81,5 +82,9 @@ expansions! {
     Asinh(x) => asinh::asinh;
     Acosh(x) => asinh::acosh;
     Atanh(x) => asinh::atanh;
+    FrexpMantissa(x) => scale::frexp_mantissa;
+    FrexpExponent(x) => scale::frexp_exponent;
+    Ldexp(x, n) => scale::ldexp;
+    NextUp(x) => scale::next_up;
     Hypot(x, y) => hypot::hypot;
 }
