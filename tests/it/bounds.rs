@@ -284,6 +284,13 @@ fn several(prim: Prim, x: &[Range], same: bool, dtype: DType) -> Range {
             }
             .or_nan(nan)
         }
+        // Monotone in either operand, for one sign of the first.
+        Prim::Ldexp => {
+            let at = |x: f64, n: f64| apply(prim, dtype, &[Wide::from(x), Wide::from(n)]);
+            let ends = x[0].ends().into_iter().flat_map(|a| x[1].ends().map(|n| at(a, n)));
+            let zero = x[0].has(0.0).then_some(Wide::ZERO);
+            hull(ends.chain(zero), 0.0, dtype).or_nan(nan || x[0].has(0.0) && endless(x[1]))
+        }
         _ if x.iter().all(|x| x.lo == x.hi) => {
             let point: Vec<Wide> = x.iter().map(|x| Wide::from(x.lo)).collect();
             hull([apply(prim, dtype, &point)], ULPS, dtype).or_nan(nan)

@@ -243,7 +243,8 @@ impl Check<'_> {
             self.require(numbers, || format!("{id}: a state is not a number"));
             let fits = fold.empty.iter().all(|constant| bits_fit(*constant));
             self.require(fits, || format!("{id}: bits of `empty` do not fit"));
-            let params = [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
+            let params =
+                [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
             for ((name, part), params) in fold.parts().into_iter().zip(params) {
                 let of = |decls: Vec<&Decl>| decls.iter().map(|decl| decl.dtype).collect::<Vec<_>>();
                 let typed = of(part.params.iter().collect()) == params
@@ -252,7 +253,9 @@ impl Check<'_> {
                 let plain = part.nodes.values().all(|node| {
                     matches!(node.op, Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_))
                 });
-                self.require(plain && part.dims.is_empty(), || format!("{id}: `{name}` is more than numbers"));
+                self.require(plain && part.dims.is_empty(), || {
+                    format!("{id}: `{name}` is more than numbers")
+                });
                 if plain && let Err(report) = verify(part) {
                     self.error(format!("{id}: `{name}` breaks rules:\n{report}"));
                 }

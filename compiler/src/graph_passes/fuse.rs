@@ -743,7 +743,9 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. } | Op::Fold { .. }) => {
+                    Place::Scratch
+                        if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. } | Op::Fold { .. }) =>
+                    {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) => {}

@@ -55,7 +55,8 @@ const UNROLL: GraphPass = GraphPass {
 };
 const FOLD: GraphPass =
     GraphPass { name: "fold", doc: "Functions of constants become constants.", run: everywhere!(fold) };
-const SIMPLIFY: GraphPass = GraphPass { name: "simplify", doc: "Named rewrite rules.", run: everywhere!(simplify) };
+const SIMPLIFY: GraphPass =
+    GraphPass { name: "simplify", doc: "Named rewrite rules.", run: everywhere!(simplify) };
 const CSE: GraphPass = GraphPass { name: "cse", doc: "Equal nodes become one.", run: everywhere!(cse) };
 const DCE: GraphPass = GraphPass { name: "dce", doc: "Nodes that nothing uses go.", run: everywhere!(dce) };
 const SPECIALISE: GraphPass = GraphPass {
@@ -63,8 +64,11 @@ const SPECIALISE: GraphPass = GraphPass {
     doc: "exp without special cases where they can't show.",
     run: specialise::run,
 };
-const MINMAX: GraphPass =
-    GraphPass { name: "minmax", doc: "max and min become the machine's, NaN kept.", run: everywhere!(minmax) };
+const MINMAX: GraphPass = GraphPass {
+    name: "minmax",
+    doc: "max and min become the machine's, NaN kept.",
+    run: everywhere!(minmax),
+};
 const CONTRACT: GraphPass =
     GraphPass { name: "contract", doc: "Decides every fused multiply-add.", run: everywhere!(contract) };
 

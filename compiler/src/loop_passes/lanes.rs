@@ -14,8 +14,8 @@ use cranelift_entity::SecondaryMap;
 use self::states::{Folded, Member, combine, fold_lanes};
 use super::build::Builder;
 use crate::loops::{
-    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, LoopKind, Order, Reduce, Size,
-    Stmt, TREE_DEPTH, Type, Value,
+    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, LoopKind, Order, Reduce, Size, Stmt,
+    TREE_DEPTH, Type, Value,
 };
 use crate::ops::Prim;
 use crate::types::SizeExpr;
@@ -308,13 +308,11 @@ fn push(b: &mut Builder<'_>, members: &[Member], stacks: &[Buffer], block: Value
     let full = b.prim(Prim::Ctz, &[next]);
     let zero = b.index(0);
     let merged = b.seq(zero, full, values, |b, level, carried| {
-        let mut tops = Vec::new();
-        for (&stack, &value) in stacks.iter().zip(carried) {
-            let top = stack_access(b, stack, level);
-            let ty = b.func.values[value];
-            tops.push(b.push(ty, Inst::Load(top)));
-        }
-        combine(b, members, carried, &tops)
+        combine(b, members, carried, |b, entry| {
+            let top = stack_access(b, stacks[entry], level);
+            let ty = b.func.values[carried[entry]];
+            b.push(ty, Inst::Load(top))
+        })
     });
     for (&stack, &value) in stacks.iter().zip(&merged) {
         let top = stack_access(b, stack, full);
@@ -348,11 +346,7 @@ fn pop(
         let carried = carried.to_vec();
         b.choose(
             waits,
-            |b| {
-                let next: Vec<Value> =
-                    stacks.iter().zip(types).map(|(&stack, &ty)| load(b, stack, ty, level)).collect();
-                combine(b, members, &carried, &next)
-            },
+            |b| combine(b, members, &carried, |b, entry| load(b, stacks[entry], types[entry], level)),
             |_| carried.clone(),
         )
     })

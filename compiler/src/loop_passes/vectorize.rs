@@ -315,6 +315,11 @@ impl Context<'_> {
         }
         let made_inst = match inst {
             Inst::Load(access) => Inst::Load(self.access(b, access, piece)),
+            // Numbers of the lanes themselves: those of this vector.
+            Inst::Iota(arg) if piece > 0 && !self.is_derived(*arg) => {
+                let offset = (piece * self.width as usize) as i64;
+                Inst::Iota(b.with_const(Prim::Add, self.piece(*arg, 0), offset))
+            }
             inst => {
                 let mut inst = inst.clone();
                 inst.operands_mut(&mut |arg| *arg = self.piece(*arg, piece));

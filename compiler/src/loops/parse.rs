@@ -665,11 +665,17 @@ impl<'t> Parser<'t> {
         };
         end.expect("lift")?;
         let (mut lifts, mut folds) = (Vec::new(), Vec::new());
-        let mut own = results.split_off(states.len().min(results.len())).into_iter();
+        // Without folds it is for the verifier to count the results.
+        let plain = if uses.is_empty() { results.len() } else { states.len().min(results.len()) };
+        let mut own = results.split_off(plain).into_iter();
         end.list(|row| {
             if !row.rest.trim_start().starts_with('f') {
                 let value = row.value()?;
-                lifts.push(if row.eat("*") { Lift::Product(value, row.value()?) } else { Lift::Value(value) });
+                lifts.push(if row.eat("*") {
+                    Lift::Product(value, row.value()?)
+                } else {
+                    Lift::Value(value)
+                });
                 return Ok(());
             }
             let before = *row;
@@ -686,7 +692,8 @@ impl<'t> Parser<'t> {
         end.end()?;
         let same = folds.iter().map(|fold| fold.fold).eq(uses) && own.next().is_none();
         if !same {
-            return end.fail("other folds are lifted than the reduction names, or their results are not as many");
+            return end
+                .fail("other folds are lifted than the reduction names, or their results are not as many");
         }
         let reduce = Reduce { order, outer, inner, states, body, lifts, results, folds };
         Ok(Stmt::Reduce(Box::new(reduce)))

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Arguments, Write as _};
 
 use super::{
-    Access, Block, BufferDecl, BufferKind, Elem, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order, Phase, Reduce,
-    Size, Stmt, Type, Value,
+    Access, Block, BufferDecl, BufferKind, Elem, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order, Phase,
+    Reduce, Size, Stmt, Type, Value,
 };
 use crate::types::SizeExpr;
 
@@ -169,7 +169,8 @@ impl Printer<'_> {
     fn folds(&mut self) {
         let func = self.func;
         for (number, (fold, decl)) in func.folds.iter().enumerate() {
-            let empty = decl.states.iter().map(|&(elem, bits)| format!("{} {}", elem.name(), const_text(elem, bits)));
+            let empty =
+                decl.states.iter().map(|&(elem, bits)| format!("{} {}", elem.name(), const_text(elem, bits)));
             let line = format_args!("fold {fold} = {} empty {}", decl.name, list(empty));
             self.line(1, Line::Fold(number), line);
             let none = BTreeMap::new();

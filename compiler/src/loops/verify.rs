@@ -8,8 +8,8 @@ use cranelift_entity::EntityRef;
 
 use super::print::{Line, with_notes};
 use super::{
-    Access, Block, BufferKind, Carry, Elem, FoldDecl, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order, Phase, Reduce, Stmt,
-    Type, Value, Verified,
+    Access, Block, BufferKind, Carry, Elem, FoldDecl, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order,
+    Phase, Reduce, Stmt, Type, Value, Verified,
 };
 use crate::ops::{Class, Prim, Reduction, Typing};
 use crate::types::SizeExpr;
@@ -672,7 +672,10 @@ fn fold_use(func: &Func, around: Option<u32>, order: Order, used: &FoldUse) -> R
     match order {
         Order::Row(wanted) => ensure!(lanes == wanted, "an operand has {lanes} lanes, not {wanted}"),
         Order::Column => {
-            ensure!(lanes == 1 || Some(lanes) == around, "an operand has {lanes} lanes, the loop around others");
+            ensure!(
+                lanes == 1 || Some(lanes) == around,
+                "an operand has {lanes} lanes, the loop around others"
+            );
         }
     }
     let (have, want) = (used.args.len(), decl.lift.params.len());

@@ -45,14 +45,10 @@ impl<'a> Items<'a> {
                 ItemKind::Derived(derived) => {
                     diagnostics.push(not_yet(&format!("`{}`", derived.transform.name), item.span));
                 }
-                ItemKind::Reduction(reduction) => {
-                    match items.reductions.get(reduction.name.as_str()) {
-                        Some(first) => {
-                            diagnostics.push(duplicate("reduction", &reduction.name, first.name.span))
-                        }
-                        None => drop(items.reductions.insert(reduction.name.as_str(), reduction)),
-                    }
-                }
+                ItemKind::Reduction(reduction) => match items.reductions.get(reduction.name.as_str()) {
+                    Some(first) => diagnostics.push(duplicate("reduction", &reduction.name, first.name.span)),
+                    None => drop(items.reductions.insert(reduction.name.as_str(), reduction)),
+                },
                 ItemKind::Schedule(schedule) => {
                     diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
                 }
@@ -64,7 +60,8 @@ impl<'a> Items<'a> {
             if let ItemKind::Reduction(reduction) = &item.kind
                 && let Some(function) = items.functions.get(&(reduction.name.as_str(), true))
             {
-                let message = format!("`{}` is a reduction and a function of dimensions", reduction.name.name);
+                let message =
+                    format!("`{}` is a reduction and a function of dimensions", reduction.name.name);
                 let error = Diagnostic::error(codes::DUPLICATE_ITEM, reduction.name.span, message);
                 diagnostics.push(error.with_other(function.name.span, "the function"));
             }

@@ -47,6 +47,13 @@ impl<'a> Lowerer<'_, 'a> {
         call: &'a ast::Call,
         span: Span,
     ) -> Value<'a> {
+        if self.frames.iter().any(|frame| frame.is_part) {
+            let message = format!("`{}` is called in a part of a reduction", decl.name.name);
+            let error = Diagnostic::error(codes::REDUCTION_VALUE, call.callee.span, message)
+                .with_note("the parts of a reduction see single numbers, so that there is nothing to reduce");
+            self.report(error);
+            return Value::Poison;
+        }
         let dims = self.call_dims(call);
         let mut args: Vec<Operand<'a>> = Vec::with_capacity(call.args.len());
         for arg in &call.args {
@@ -292,8 +299,7 @@ impl<'a> Lowerer<'_, 'a> {
         let fields = self.fields(lift, value)?;
         let float = operands.iter().copied().filter(|dtype| dtype.is_float()).max();
         if fields.len() > MAX_STATES {
-            let message =
-                format!("the state has {} numbers; at most {MAX_STATES} are allowed", fields.len());
+            let message = format!("the state has {} numbers; at most {MAX_STATES} are allowed", fields.len());
             self.report(Diagnostic::error(codes::TOO_LARGE, value_span(lift), message));
             return None;
         }
@@ -378,8 +384,7 @@ impl<'a> Lowerer<'_, 'a> {
         (found, wanted): (&str, DType),
         lift: &'a ReductionPart,
     ) {
-        let message =
-            format!("`{}` gives {found} for `{name}`, which is {wanted} in `lift`", part.name.name);
+        let message = format!("`{}` gives {found} for `{name}`, which is {wanted} in `lift`", part.name.name);
         let error = Diagnostic::error(codes::REDUCTION_STATE, value_span(part), message)
             .with_other(value_span(lift), "the state as `lift` gives it");
         self.report(error);

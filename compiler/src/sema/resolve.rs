@@ -25,10 +25,7 @@ pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagn
             ItemKind::Fn(function) => checker.function(function),
             ItemKind::Const(constant) => checker.constant(constant),
             ItemKind::Reduction(reduction) => checker.reduction(reduction),
-            ItemKind::Derived(_)
-            | ItemKind::Schedule(_)
-            | ItemKind::Example(_)
-            | ItemKind::Use(_) => {}
+            ItemKind::Derived(_) | ItemKind::Schedule(_) | ItemKind::Example(_) | ItemKind::Use(_) => {}
         }
     }
     check_recursion(file, items, diagnostics);

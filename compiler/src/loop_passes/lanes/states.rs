@@ -166,17 +166,22 @@ fn next_state(b: &mut Builder<'_>, fold: &Folded, own: &[Value], first: bool) ->
     }
 }
 
-/// The entries of two states as one: `late` is that of a higher lane or a later block.
-pub(super) fn combine(b: &mut Builder<'_>, members: &[Member], late: &[Value], early: &[Value]) -> Vec<Value> {
+/// The entries of two states as one: `late` is that of a later block, and `early` fetches an entry of the earlier one.
+pub(super) fn combine(
+    b: &mut Builder<'_>,
+    members: &[Member],
+    late: &[Value],
+    early: impl Fn(&mut Builder<'_>, usize) -> Value,
+) -> Vec<Value> {
     let mut at = 0;
     let mut combined = Vec::with_capacity(late.len());
     for member in members {
         let own = at..at + member.len();
         at = own.end;
-        let (late, early) = (&late[own.clone()], &early[own]);
+        let before: Vec<Value> = own.clone().map(|entry| early(b, entry)).collect();
         match member {
-            Member::Plain(reduction, _) => combined.push(b.combine(*reduction, late[0], early[0])),
-            Member::Fold(fold) => combined.extend(merged(b, fold, late, early)),
+            Member::Plain(reduction, _) => combined.push(b.combine(*reduction, late[own.start], before[0])),
+            Member::Fold(fold) => combined.extend(merged(b, fold, &late[own], &before)),
         }
     }
     combined

@@ -63,13 +63,21 @@ impl<'a> Checker<'_, 'a> {
 
     fn part_params(&mut self, reduction: &'a ast::ReductionDecl, part: &'a ast::ReductionPart) {
         let (own, have) = (part.name.as_str(), part.params.len());
-        let operands = part_of(reduction, "lift").map_or(1, |lift| lift.params.len().max(1));
+        let lift = part_of(reduction, "lift").filter(|lift| !lift.params.is_empty());
+        let operands: Vec<&str> = match lift {
+            Some(lift) => lift.params.iter().map(|param| param.as_str()).collect(),
+            None => vec!["x"],
+        };
         let place = part.params.iter().fold(part.name.span, |all, param| all.to(param.span));
         let (holds, wanted) = match own {
             "empty" => (have == 0, "takes nothing: `empty = (m = -inf, s = 0);`".to_owned()),
             "lift" => (have > 0, "takes the operands of an element: `lift(x)`".to_owned()),
             "merge" => (have == 2, "takes two states: `merge(a, b)`".to_owned()),
-            _ => (have == operands + 1, format!("takes a state and the {} of `lift`", count(operands))),
+            _ => {
+                let wanted =
+                    format!("takes a state and what `lift` takes: `step(a, {})`", operands.join(", "));
+                (have == operands.len() + 1, wanted)
+            }
         };
         if !holds {
             let message = format!("`{own}` {wanted}");
