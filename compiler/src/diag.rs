@@ -4,6 +4,7 @@
 //! of the compiler. A stage collects into [`Diagnostics`], which keeps at most [`Diagnostics::LIMIT`] messages, so that
 //! no input makes it grow without bound. All codes stand in [`codes`].
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Patch, Renderer, Snippet};
@@ -32,6 +33,8 @@ pub struct FileId(pub u32);
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     files: Vec<Source>,
+    /// Which file a path means in a file, or why there is none.
+    links: HashMap<(FileId, String), Result<FileId, String>>,
 }
 
 impl Sources {
@@ -45,6 +48,16 @@ impl Sources {
         let id = FileId(u32::try_from(self.files.len()).expect("fewer than 2^32 files"));
         self.files.push(source);
         id
+    }
+
+    /// Notes which file `path` means where `from` says `use "path";`, or why it can't be had.
+    pub fn link(&mut self, from: FileId, path: &str, found: Result<FileId, String>) {
+        self.links.insert((from, path.to_owned()), found);
+    }
+
+    /// What was noted for a path.
+    pub fn linked(&self, from: FileId, path: &str) -> Option<&Result<FileId, String>> {
+        self.links.get(&(from, path.to_owned()))
     }
 
     /// The text of that number.
@@ -652,6 +665,8 @@ pub mod codes {
         INTEGER_OVERFLOW = "E0410";
         /// Values that must have one type have none in common.
         BRANCHES = "E0411";
+        /// The `k` of `kth_largest` or `topk_mask` is no integer from 1 to the size of the dimension.
+        BAD_K = "E0412";
 
         /// A function or a constant is made of itself.
         RECURSION = "E0501";
@@ -659,12 +674,26 @@ pub mod codes {
         RESULT_FIELDS = "E0502";
         /// The step of a repetition does not give the state that it began with.
         STATE = "E0503";
+        /// The range of a number parameter holds no number, or not its default, or stands at something else.
+        BAD_RANGE = "E0510";
+        /// A line of an example names nothing of its kernel, or says of it what can't be said.
+        EXAMPLE_NAME = "E0511";
+        /// A value in an example does not fit what it is for.
+        EXAMPLE_VALUE = "E0512";
+        /// An example lacks an input, or expects nothing.
+        EXAMPLE_INCOMPLETE = "E0513";
+        /// A kernel does not do what its example says.
+        EXAMPLE_FAILED = "E0514";
+        /// A file that is used can't be had.
+        USE_MISSING = "E0515";
+        /// Files use each other in a circle.
+        USE_CIRCLE = "E0516";
         /// A reduction lacks a part, or has one that it can't have.
-        REDUCTION_PART = "E0511";
+        REDUCTION_PART = "E0521";
         /// The parts of a reduction don't agree in their state.
-        REDUCTION_STATE = "E0512";
+        REDUCTION_STATE = "E0522";
         /// A part of a reduction uses more than single numbers.
-        REDUCTION_VALUE = "E0513";
+        REDUCTION_VALUE = "E0523";
 
         /// The file is too long.
         FILE_TOO_LONG = "E0601";
@@ -684,6 +713,8 @@ pub mod codes {
         TOO_MANY_PARAMS = "E0608";
         /// A repetition has too many steps.
         TOO_MANY_STEPS = "E0609";
+        /// Too many files are used, or too much text.
+        TOO_MANY_FILES = "E0621";
 
         /// Part of the language that is not supported yet.
         NOT_YET = "E0701";

@@ -5,11 +5,14 @@
 //! loop passes write both out.
 
 mod folds;
+mod gather;
+mod scan;
+mod storage;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{FoldId, Form, Graph, NodeId, Op};
+use crate::graph::{FoldId, Form, Graph, NodeId, Op, RepeatId};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
     Access, Block, Buffer, BufferDecl, BufferKind, Elem, Fold, For, Func, Inst, Lift, LoopKind, Order, Phase,
@@ -18,6 +21,9 @@ use crate::loops::{
 use crate::ops::{Prim, Reduction};
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
+use storage::constant_bits;
+
+mod repeat;
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
 pub const MAP_LANES: u32 = 32;
@@ -41,6 +47,8 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         buffers: FxHashMap::default(),
         folds: FxHashMap::default(),
         scalars: FxHashMap::default(),
+        across: repeat::read_across(graph),
+        numbers: FxHashMap::default(),
         kept: FxHashMap::default(),
         scope: Scope { positions: vec![None; regions.groups.len()], ..Scope::default() },
         stmts: Vec::new(),
@@ -49,12 +57,16 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
     lower.func
 }
 
-/// The element type of a dtype.
+/// The element type of a dtype, in memory. Values have its [`Elem::loaded`].
 pub fn elem(dtype: DType) -> Elem {
     match dtype {
         DType::F32 => Elem::F32,
         DType::F64 => Elem::F64,
+        DType::F16 => Elem::F16,
+        DType::BF16 => Elem::BF16,
         DType::I32 => Elem::I32,
+        DType::I8 => Elem::I8,
+        DType::U8 => Elem::U8,
         DType::Bool => Elem::Bool,
     }
 }
@@ -80,6 +92,7 @@ enum Source {
     Param(u32),
     Result(u32),
     Scratch(NodeId),
+    Packed(NodeId),
 }
 
 /// One axis of a buffer.
@@ -102,6 +115,10 @@ struct Lower<'g> {
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
     folds: FxHashMap<FoldId, Fold>,
     scalars: FxHashMap<u32, Scalar>,
+    /// Carried values that are read along other names: no line of several groups.
+    across: FxHashSet<NodeId>,
+    /// The numbers of the steps of loops.
+    numbers: FxHashMap<RepeatId, Value>,
     /// Where kept values are.
     kept: FxHashMap<NodeId, Place>,
     scope: Scope,
@@ -280,6 +297,7 @@ impl Lower<'_> {
             match step {
                 Step::Values(nodes) => self.compute(nodes),
                 Step::Region(region) => self.region(region),
+                Step::Repeat(repeat) => self.repeat(repeat),
             }
         }
     }
@@ -288,11 +306,14 @@ impl Lower<'_> {
         let outside = self.scope.lanes.is_some();
         self.unroll = self.schedule.regions[self.next_region].unroll;
         self.next_region += 1;
+        let packed = |&(node, group)| (node, self.kept.insert(node, Place::Packed(group)));
+        let elsewhere: Vec<(NodeId, Option<Place>)> = region.packed.iter().map(packed).collect();
         match &region.kind {
             RegionKind::Map => self.loops(&region.kept, !outside, &mut |lower| {
                 lower.compute(&region.nodes);
                 lower.store_keeps(region);
             }),
+            RegionKind::Scan { form, along, node } => self.scan_region(region, *form, *along, *node),
             RegionKind::Reduce { form, outer, inner, reduces } => {
                 let lanes = *form == Form::Column && !outside;
                 // Without kept groups its results are values of the place.
@@ -301,11 +322,19 @@ impl Lower<'_> {
                 });
             }
         }
+        for (node, place) in elsewhere {
+            self.kept.remove(&node);
+            self.kept.extend(place.map(|place| (node, place)));
+        }
         for &(node, place) in &region.keeps {
             // A parameter is read where it is, also after it was stored as a result.
             let read_there = |i: usize| self.parts[i].len() == 1 && leaf(self.graph, node).is_none();
-            if !matches!(place, Place::Result(i) if !read_there(i)) {
-                self.kept.insert(node, place);
+            match place {
+                Place::Packed(_) | Place::State(_) => {}
+                Place::Result(i) if !read_there(i) => {}
+                Place::Result(_) | Place::Borrow(_) | Place::Scratch => {
+                    self.kept.insert(node, place);
+                }
             }
         }
     }
@@ -453,9 +482,9 @@ impl Lower<'_> {
         let graph = self.graph;
         let data = &graph.nodes[node];
         let lanes = self.lanes_of(node);
-        let ty = Type { elem: elem(data.dtype), lanes };
+        let ty = Type { elem: elem(data.dtype).loaded(), lanes };
         match &data.op {
-            Op::Const(constant) => self.push(ty, Inst::Const(constant.bits)),
+            Op::Const(constant) => self.push(ty, Inst::Const(constant_bits(*constant))),
             Op::Index(dim) => self.position(*dim, ty),
             Op::Size(dims) => {
                 let size = self.size(&SizeExpr::product(dims.iter().map(|dim| dim.as_u32())));
@@ -469,16 +498,31 @@ impl Lower<'_> {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
                 Op::Index(dim) if data.dtype == DType::F64 => self.position(dim, ty),
                 _ => {
+                    let from = graph.nodes[*value].dtype;
                     let value = self.operand(*value, lanes);
-                    self.push(ty, Inst::Convert(value))
+                    storage::convert(self, value, from, data.dtype)
                 }
             },
             Op::Broadcast(value) => self.operand(*value, lanes),
+            Op::Rename { value, names } if self.kept.contains_key(value) => {
+                self.load_state(*value, names, ty)
+            }
             Op::Param(_) | Op::Slice { .. } | Op::Rename { .. } => {
                 let leaf = leaf(graph, node).expect("after `unroll` only parameters are sliced");
                 self.load_param(node, &leaf)
             }
-            Op::Reduce { .. } | Op::Fold { .. } | Op::Stack { .. } => {
+            Op::Gather { dims, args } => self.gather(node, dims, args),
+            Op::Step(repeat) => {
+                let number = self.numbers[repeat];
+                self.push(ty, Inst::Convert(number))
+            }
+            Op::Reduce { .. }
+            | Op::Fold { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
+            | Op::Stack { .. }
+            | Op::Carry { .. }
+            | Op::Final { .. } => {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
@@ -510,9 +554,9 @@ impl Lower<'_> {
     fn load_param(&mut self, node: NodeId, leaf: &Leaf) -> Value {
         let param = leaf.param;
         let decl = &self.graph.params[param as usize];
-        let ty = Type::scalar(elem(decl.dtype));
+        let ty = Type::scalar(elem(decl.dtype).loaded());
         if decl.axes.is_none() {
-            let next = ScalarDecl { param, elem: ty.elem };
+            let next = ScalarDecl { param, elem: elem(decl.dtype) };
             let scalar = match self.scalars.get(&param) {
                 Some(&scalar) => scalar,
                 None => self.func.scalars.push(next),
@@ -548,7 +592,7 @@ impl Lower<'_> {
     }
 
     fn load_kept(&mut self, node: NodeId, place: Place) -> Value {
-        let ty = Type { elem: elem(self.graph.nodes[node].dtype), lanes: self.lanes_of(node) };
+        let ty = Type { elem: elem(self.graph.nodes[node].dtype).loaded(), lanes: self.lanes_of(node) };
         let access = self.place(node, place, &[], ty.lanes);
         self.push(ty, Inst::Load(access))
     }
@@ -572,7 +616,7 @@ impl Lower<'_> {
                     .filter(|part| part.1 == node)
                     .map(|part| part.0.clone())
                     .collect(),
-                Place::Borrow(_) | Place::Scratch => vec![Vec::new()],
+                Place::Borrow(_) | Place::Scratch | Place::Packed(_) | Place::State(_) => vec![Vec::new()],
             };
             for at in positions {
                 let access = self.place(node, place, &at, lanes);
@@ -589,17 +633,35 @@ impl Lower<'_> {
                 let buffer = self.buffer(&Source::Result(result as u32), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
-            Place::Scratch => {
-                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
-                groups.retain(|group| !self.regions.parallel.contains(group));
-                let laned = self
-                    .lane_group()
-                    .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
-                let axes = self.scratch_axes(&groups, laned);
+            Place::Scratch | Place::State(_) => {
+                let node = if let Place::State(carry) = place { carry } else { node };
+                let axes = self.own_scratch_axes(node);
                 let buffer = self.buffer(&Source::Scratch(node), axes.clone());
                 self.access(buffer, axes, at, lanes)
             }
+            Place::Packed(last) => {
+                let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+                groups.retain(|&group| group != last);
+                groups.push(last);
+                let axes: Vec<Axis> = groups.into_iter().map(|group| Axis::Groups(vec![group])).collect();
+                let buffer = self.buffer(&Source::Packed(node), axes.clone());
+                self.access(buffer, axes, at, lanes)
+            }
         }
+    }
+
+    /// The axes of a value's scratch array.
+    fn own_scratch_axes(&self, node: NodeId) -> Vec<Axis> {
+        let mut groups = self.regions.groups_of(self.graph.nodes[node].dims);
+        groups.retain(|group| !self.regions.parallel.contains(group));
+        let laned = self
+            .lane_group()
+            .is_some_and(|group| self.graph.nodes[node].dims.contains(self.regions.groups[group][0]));
+        if self.across.contains(&node) {
+            let lanes = laned.then(|| Axis::Groups(Vec::new()));
+            return groups.into_iter().map(|group| Axis::Groups(vec![group])).chain(lanes).collect();
+        }
+        self.scratch_axes(&groups, laned)
     }
 
     /// The axes of a parameter with these dimensions, seen from here: a line that is walked as one is one axis.
@@ -647,7 +709,7 @@ impl Lower<'_> {
         let pair = [before[before.len() - 1], after[0]];
         self.regions.all().any(|region| match &region.kind {
             RegionKind::Reduce { form: Form::Row, inner, .. } => inner.windows(2).any(|line| line == pair),
-            RegionKind::Reduce { .. } | RegionKind::Map => false,
+            RegionKind::Reduce { .. } | RegionKind::Scan { .. } | RegionKind::Map => false,
         })
     }
 
@@ -739,6 +801,9 @@ impl Lower<'_> {
             }
             Source::Scratch(node) => {
                 (format!("n{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype)
+            }
+            Source::Packed(node) => {
+                (format!("packed{}", node.as_u32()), BufferKind::Scratch, self.graph.nodes[*node].dtype)
             }
         };
         let dims: Vec<Vec<DimId>> = axes

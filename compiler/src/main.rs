@@ -30,6 +30,7 @@ Examples:
   actc run examples/kernels/softmax.act                           on made-up data, with a preview of the result
   actc run softmax.act --in x=logits.npy --out y=weights.npy      on a file
   actc check kernels/*.act                                        mistakes only
+  actc test kernels                                               the examples in every file below a folder
   actc dump softmax.act --stage loops                             what a stage of the compiler makes of it
   actc bench softmax.act --shape ..=1024,d=1024                   how fast it is
   actc build softmax.act -o softmax.o --header softmax.h          for linking into a program
@@ -44,6 +45,8 @@ enum Command {
     Fmt(cli::fmt::Args),
     /// Runs a kernel on arrays from files, or on made-up data
     Run(cli::run::Args),
+    /// Runs the examples that stand in files, on every engine
+    Test(cli::test::Args),
     /// Measures how fast a kernel is, beside a copy of as many bytes
     Bench(cli::bench::Args),
     /// Says in words how a kernel is computed
@@ -62,6 +65,7 @@ impl Command {
             Command::Check(args) => cli::check::run(&args, session),
             Command::Fmt(args) => cli::fmt::run(&args, session),
             Command::Run(args) => cli::run::run(&args, session),
+            Command::Test(args) => cli::test::run(&args, session),
             Command::Bench(args) => cli::bench::run(&args, session),
             Command::Explain(args) => cli::explain::run(&args, session),
             Command::Dump(args) => cli::dump::run(&args, session),

@@ -138,7 +138,7 @@ impl From<BackendError> for CompileError {
     }
 }
 
-/// Parses and checks a file: its kernels as graphs, and what there is to warn of.
+/// Parses and checks a file with those it uses, which [`syntax::uses::load`] has put into `sources`: its kernels as graphs, and what there is to warn of.
 pub fn front(
     sources: &Sources,
     file: FileId,
@@ -146,13 +146,22 @@ pub fn front(
     watch: &mut dyn Observer,
 ) -> Result<sema::Lowered, Diagnostics> {
     let text = sources.get(file).map_or("", |source| source.text.as_str());
-    let tree = syntax::parse(text, file)?;
+    let mut tree = syntax::parse(text, file)?;
     watch.stage(Stage::Ast, "", &Lazy(|| syntax::ast::dump(&tree)));
+    syntax::uses::gather(&mut tree, file, sources)?;
     let chosen = sema::Options { dims: options.dims.clone(), dtypes: options.dtypes.clone() };
     match &options.kernel {
         Some(name) => sema::lower_kernel(&tree, sources, name, &chosen),
         None => sema::lower(&tree, sources, &chosen),
     }
+}
+
+/// The examples of a file; its items are checked, its kernels are not lowered.
+pub fn examples(sources: &Sources, file: FileId) -> Result<Vec<sema::Example>, Diagnostics> {
+    let text = sources.get(file).map_or("", |source| source.text.as_str());
+    let mut tree = syntax::parse(text, file)?;
+    syntax::uses::gather(&mut tree, file, sources)?;
+    Ok(sema::lower_examples(&tree, sources)?.examples)
 }
 
 /// Compiles every kernel of a file. The order of the compiler is the order of this function and of [`compile_graph`].
@@ -254,7 +263,13 @@ pub fn signature(graph: &Graph) -> Signature {
             None if result => ParamKind::Array { axes: Vec::new(), default: None },
             None => ParamKind::Scalar { default: decl.default },
         };
-        ParamDecl { name: decl.name.clone(), dtype: decl.dtype, kind, doc: decl.doc.clone() }
+        ParamDecl {
+            name: decl.name.clone(),
+            dtype: decl.dtype,
+            kind,
+            range: decl.range,
+            doc: decl.doc.clone(),
+        }
     };
     Signature {
         name: graph.name.clone(),

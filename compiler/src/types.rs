@@ -3,6 +3,7 @@
 use cranelift_entity::entity_impl;
 
 pub use act_runtime::abi::{DType, DimKind, SizeExpr};
+pub use act_runtime::small;
 
 /// A dimension of one kernel. Their numbering is the *canonical order* of the kernel: the order of the declared
 /// types, outermost first (see [`crate::graph`]).

@@ -27,22 +27,32 @@ pub enum DType {
     F32,
     /// IEEE 754 binary64.
     F64,
+    /// IEEE 754 binary16: storage, arithmetic is in `f32`.
+    F16,
+    /// The upper half of an `f32`: storage, arithmetic is in `f32`.
+    BF16,
     /// Two's complement, 32 bits.
     I32,
+    /// Two's complement, 8 bits: storage, arithmetic is in `i32`.
+    I8,
+    /// 8 bits without sign: storage, arithmetic is in `i32`.
+    U8,
     /// One byte; zero is false, anything else is true.
     Bool,
 }
 
 impl DType {
     /// Every dtype, in the order of the enum.
-    pub const ALL: [DType; 4] = [DType::F32, DType::F64, DType::I32, DType::Bool];
+    pub const ALL: [DType; 8] =
+        [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I32, DType::I8, DType::U8, DType::Bool];
 
     /// Size of one element in memory, in bytes.
     pub const fn bytes(self) -> usize {
         match self {
             DType::F32 | DType::I32 => 4,
             DType::F64 => 8,
-            DType::Bool => 1,
+            DType::F16 | DType::BF16 => 2,
+            DType::I8 | DType::U8 | DType::Bool => 1,
         }
     }
 
@@ -51,7 +61,11 @@ impl DType {
         match self {
             DType::F32 => "f32",
             DType::F64 => "f64",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
             DType::I32 => "i32",
+            DType::I8 => "i8",
+            DType::U8 => "u8",
             DType::Bool => "bool",
         }
     }
@@ -63,7 +77,22 @@ impl DType {
 
     /// Whether it is a floating-point type.
     pub const fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+        matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
+    }
+
+    /// The dtype in which its values are computed: `f32` for the floats of 16 bits, `i32` for the integers of 8, itself
+    /// for all others. Every one of its values is one of that dtype.
+    pub const fn arithmetic(self) -> DType {
+        match self {
+            DType::F16 | DType::BF16 => DType::F32,
+            DType::I8 | DType::U8 => DType::I32,
+            DType::F32 | DType::F64 | DType::I32 | DType::Bool => self,
+        }
+    }
+
+    /// Whether it is only what memory holds, and nothing is computed in it.
+    pub const fn is_storage(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16 | DType::I8 | DType::U8)
     }
 }
 
@@ -173,6 +202,8 @@ pub struct ParamDecl {
     pub dtype: DType,
     /// Array or number.
     pub kind: ParamKind,
+    /// The numbers that a number may be, from the first to the second, both included; others are refused.
+    pub range: Option<(f64, f64)>,
     /// Its documentation, if any.
     pub doc: String,
 }

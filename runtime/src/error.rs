@@ -144,6 +144,17 @@ pub enum Error {
         /// The number.
         value: f64,
     },
+    /// A number outside of the range that its parameter is declared with.
+    Range {
+        /// The parameter.
+        name: String,
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+        /// The number.
+        value: f64,
+    },
     /// A dimension parameter differs from the one the kernel was compiled with.
     DimParam {
         /// The dimension parameter.
@@ -347,6 +358,14 @@ impl fmt::Display for Error {
                 write!(f, "the kernel can't write `{output}` into the memory of `{input}`")
             }
             Error::Number { name, dtype, value } => write!(f, "`{name}` is {dtype} and can't be {value}"),
+            Error::Range { name, low, high, value } => {
+                // An end that is a number of f32 has few digits as one.
+                let end = |end: f64| match end as f32 {
+                    short if f64::from(short) == end => format!("{short:?}"),
+                    _ => format!("{end:?}"),
+                };
+                write!(f, "`{name}` goes from {} to {} and can't be {value:?}", end(*low), end(*high))
+            }
             Error::DimParam { name, compiled, given } => write!(
                 f,
                 "`{name}` is {compiled} in this kernel; to call it with {given}, compile it with `{name}` = {given}"

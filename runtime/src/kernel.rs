@@ -14,6 +14,7 @@ use crate::plan::{Number, Plan, Slot, VariantPlan};
 use crate::pool::{self, Work};
 use crate::quick::{self, FEW, Fit, Frame as QuickFrame, MANY, Quick};
 use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
+use crate::small::element_bits;
 use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::any::Any;
@@ -547,7 +548,7 @@ impl Inner {
 
     fn slot_bits(&self, slot: usize, dtype: DType, value: f64) -> Result<u64, Error> {
         let name = || slot_name(&self.signature, &self.plan.slots[slot]).to_owned();
-        bits(dtype, value).ok_or_else(|| Error::Number { name: name(), dtype, value })
+        element_bits(dtype, value).ok_or_else(|| Error::Number { name: name(), dtype, value })
     }
 
     /// Eight bytes per number. All numbers are checked, also those that this variant does not take.
@@ -576,7 +577,10 @@ impl Inner {
             return Err(Error::Missing { what: "number", name: decl.name.clone() });
         };
         let dtype = number.dtype;
-        bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
+        if let Some((low, high)) = number.range.filter(|&range| !within(dtype, value, range)) {
+            return Err(Error::Range { name: decl.name.clone(), low, high, value });
+        }
+        element_bits(dtype, value).ok_or_else(|| Error::Number { name: decl.name.clone(), dtype, value })
     }
 
     /// Makes a call the short way, in this variant or a later one; or does nothing and returns false.
@@ -749,15 +753,11 @@ impl Frame {
     }
 }
 
-/// The number as an element's bytes; `None` where the type can't hold it. Floats round to nearest.
+/// Whether a number, rounded to its type, lies in a range, whose ends belong to it. NaN lies in none.
 #[inline]
-pub(crate) fn bits(dtype: DType, value: f64) -> Option<u64> {
-    match dtype {
-        DType::F32 => Some(u64::from((value as f32).to_bits())),
-        DType::F64 => Some(value.to_bits()),
-        DType::I32 => (f64::from(value as i32) == value).then_some(u64::from(value as i32 as u32)),
-        DType::Bool => (value == 0.0 || value == 1.0).then_some(u64::from(value != 0.0)),
-    }
+pub(crate) fn within(dtype: DType, value: f64, (low, high): (f64, f64)) -> bool {
+    let value = if dtype == DType::F32 { f64::from(value as f32) } else { value };
+    low <= value && value <= high
 }
 
 /// The number of threads that a number asked for means.

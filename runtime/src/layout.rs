@@ -178,6 +178,7 @@ unsafe fn walk(view: &Raw, dense: *mut u8, direction: Direction) {
     unsafe {
         match view.dtype.bytes() {
             1 => walk_of::<u8>(view, dense.cast(), direction),
+            2 => walk_of::<u16>(view, dense.cast(), direction),
             4 => walk_of::<u32>(view, dense.cast(), direction),
             _ => walk_of::<u64>(view, dense.cast(), direction),
         }

@@ -36,6 +36,7 @@
 //!     name: name.into(),
 //!     dtype: DType::F32,
 //!     kind: ParamKind::Array { axes: vec![vec![0]], default: None },
+//!     range: None,
 //!     doc: String::new(),
 //! };
 //! let signature = Signature {
@@ -93,6 +94,7 @@ mod plan;
 mod pool;
 mod quick;
 mod shape;
+pub mod small;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -101,6 +103,7 @@ pub use abi::{DType, Signature};
 pub use bind::{Bind, Shapes};
 pub use cpu::Isa;
 pub use error::{DimConflict, Error, GroupMismatch, Origin, ViewError};
+pub use half::{bf16, f16};
 pub use kernel::{Kernel, Module};
 pub use shape::{AxesText, SizeText};
 pub use tensor::{Data, Element, MAX_AXES, Tensor, TensorView, TensorViewMut};

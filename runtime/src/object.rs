@@ -15,6 +15,7 @@
 //!         name: name.into(),
 //!         dtype: DType::F32,
 //!         kind: ParamKind::Array { axes: vec![vec![0]], default: None },
+//!         range: None,
 //!         doc: String::new(),
 //!     };
 //!     let linked = LinkedKernel {

@@ -56,6 +56,8 @@ pub(crate) struct Number {
     pub(crate) dtype: DType,
     /// Its value when left out.
     pub(crate) default: Option<f64>,
+    /// From which number to which it goes.
+    pub(crate) range: Option<(f64, f64)>,
 }
 
 /// A variant, flattened.
@@ -105,9 +107,12 @@ impl Plan {
                 ParamKind::Array { axes, default } => {
                     plan.add_slot(Ok(index as u32), param, axes, *default)?
                 }
-                ParamKind::Scalar { default } => {
-                    plan.numbers.push(Number { param: index as u32, dtype: param.dtype, default: *default })
-                }
+                ParamKind::Scalar { default } => plan.numbers.push(Number {
+                    param: index as u32,
+                    dtype: param.dtype,
+                    default: *default,
+                    range: param.range,
+                }),
             }
         }
         plan.inputs = plan.slots.len();

@@ -18,9 +18,10 @@ mod tests;
 pub(crate) use build::all;
 
 use crate::abi::{DType, KernelArgs, PhaseFn};
-use crate::kernel::bits;
+use crate::kernel::within;
 use crate::memory::Little;
 use crate::shape::Sizes;
+use crate::small::element_bits;
 use crate::tensor::{DIM_LIMIT, Kind, MAX_AXES, Raw, TensorView, TensorViewMut};
 use std::ops::{Index, IndexMut};
 
@@ -175,6 +176,7 @@ enum Op {
 struct Number {
     dtype: DType,
     default: Option<f64>,
+    range: Option<(f64, f64)>,
     /// Its place among those that the code takes, or one behind them.
     place: u8,
 }
@@ -372,7 +374,12 @@ impl<const VALUES: usize> Quick<VALUES> {
     pub(crate) fn numbers(&self, given: &impl Fn(usize) -> Option<f64>) -> Option<[u64; NUMBERS]> {
         let mut scalars = [0; NUMBERS];
         for (index, number) in self.numbers.iter().enumerate() {
-            scalars[usize::from(number.place)] = bits(number.dtype, given(index).or(number.default)?)?;
+            let value = given(index).or(number.default)?;
+            // What is refused is refused by the general way, with a message.
+            if number.range.is_some_and(|range| !within(number.dtype, value, range)) {
+                return None;
+            }
+            scalars[usize::from(number.place)] = element_bits(number.dtype, value)?;
         }
         Some(scalars)
     }

@@ -5,6 +5,7 @@
 
 use crate::abi::DType;
 use crate::error::{Error, ViewError};
+use half::{bf16, f16};
 use std::marker::PhantomData;
 
 /// The largest number of axes of a view.
@@ -18,7 +19,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The Rust types of elements: `f32`, `f64`, `i32`, `bool`.
+/// The Rust types of elements: `f32`, `f64`, [`f16`], [`bf16`], `i32`, `i8`, `u8`, `bool`.
 pub trait Element: sealed::Sealed + Copy + Default + Send + Sync + 'static {
     /// The dtype.
     const DTYPE: DType;
@@ -51,7 +52,11 @@ macro_rules! elements {
 elements! {
     f32, F32;
     f64, F64;
+    f16, F16;
+    bf16, BF16;
     i32, I32;
+    i8, I8;
+    u8, U8;
     bool, Bool;
 }
 
@@ -470,8 +475,16 @@ pub enum Data {
     F32(Vec<f32>),
     /// `f64`.
     F64(Vec<f64>),
+    /// [`f16`].
+    F16(Vec<f16>),
+    /// [`bf16`].
+    BF16(Vec<bf16>),
     /// `i32`.
     I32(Vec<i32>),
+    /// `i8`.
+    I8(Vec<i8>),
+    /// `u8`.
+    U8(Vec<u8>),
     /// `bool`.
     Bool(Vec<bool>),
 }
@@ -490,7 +503,11 @@ impl Tensor {
         let data = match dtype {
             DType::F32 => Data::F32(zeros(len)?),
             DType::F64 => Data::F64(zeros(len)?),
+            DType::F16 => Data::F16(zeros(len)?),
+            DType::BF16 => Data::BF16(zeros(len)?),
             DType::I32 => Data::I32(zeros(len)?),
+            DType::I8 => Data::I8(zeros(len)?),
+            DType::U8 => Data::U8(zeros(len)?),
             DType::Bool => Data::Bool(zeros(len)?),
         };
         Ok(Tensor { shape: shape.to_vec(), data })
@@ -507,7 +524,11 @@ impl Tensor {
         match self.data {
             Data::F32(_) => DType::F32,
             Data::F64(_) => DType::F64,
+            Data::F16(_) => DType::F16,
+            Data::BF16(_) => DType::BF16,
             Data::I32(_) => DType::I32,
+            Data::I8(_) => DType::I8,
+            Data::U8(_) => DType::U8,
             Data::Bool(_) => DType::Bool,
         }
     }
@@ -537,7 +558,11 @@ impl Tensor {
         match &self.data {
             Data::F32(vec) => view(vec, &self.shape),
             Data::F64(vec) => view(vec, &self.shape),
+            Data::F16(vec) => view(vec, &self.shape),
+            Data::BF16(vec) => view(vec, &self.shape),
             Data::I32(vec) => view(vec, &self.shape),
+            Data::I8(vec) => view(vec, &self.shape),
+            Data::U8(vec) => view(vec, &self.shape),
             Data::Bool(vec) => view(vec, &self.shape),
         }
     }
@@ -547,7 +572,11 @@ impl Tensor {
         match &mut self.data {
             Data::F32(vec) => view_mut(vec, &self.shape),
             Data::F64(vec) => view_mut(vec, &self.shape),
+            Data::F16(vec) => view_mut(vec, &self.shape),
+            Data::BF16(vec) => view_mut(vec, &self.shape),
             Data::I32(vec) => view_mut(vec, &self.shape),
+            Data::I8(vec) => view_mut(vec, &self.shape),
+            Data::U8(vec) => view_mut(vec, &self.shape),
             Data::Bool(vec) => view_mut(vec, &self.shape),
         }
     }

@@ -38,7 +38,13 @@ impl Maker {
         let axes: Vec<Vec<u32>> = axes
             .map(|axis| axis.trim_matches(['(', ')']).split(' ').map(|dim| self.index(dim)).collect())
             .collect();
-        ParamDecl { name: name.into(), dtype, kind: ParamKind::Array { axes, default }, doc: String::new() }
+        ParamDecl {
+            name: name.into(),
+            dtype,
+            kind: ParamKind::Array { axes, default },
+            range: None,
+            doc: String::new(),
+        }
     }
 
     pub(crate) fn takes(mut self, text: &str) -> Maker {
@@ -61,7 +67,7 @@ impl Maker {
 
     pub(crate) fn number(mut self, name: &str, dtype: DType, default: Option<f64>) -> Maker {
         let kind = ParamKind::Scalar { default };
-        self.params.push(ParamDecl { name: name.into(), dtype, kind, doc: String::new() });
+        self.params.push(ParamDecl { name: name.into(), dtype, kind, range: None, doc: String::new() });
         self
     }
 

@@ -16,7 +16,7 @@ const D: usize = 1003;
 const K: usize = 3;
 const H: usize = 6;
 
-fn suite(name: &str) -> PathBuf {
+pub fn suite(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/suite/aot").join(name)
 }
 
@@ -30,7 +30,7 @@ fn linux() -> Target {
     target.expect("a platform")
 }
 
-fn compiled(text: &str, target: Target) -> Vec<CompiledKernel> {
+pub fn compiled(text: &str, target: Target) -> Vec<CompiledKernel> {
     let options = Options { target, ..Options::default() };
     let kernels = act::compile_kernels("kernels.act", text, &options);
     guard(kernels.unwrap_or_else(|error| panic!("{error}")))
@@ -51,7 +51,7 @@ fn guard(mut kernels: Vec<CompiledKernel>) -> Vec<CompiledKernel> {
 }
 
 /// Compares with the snapshot of that name.
-fn snapshot(name: &str, text: &str) {
+pub fn snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../snapshots/aot");
     settings.set_prepend_module_to_snapshot(false);
@@ -121,7 +121,7 @@ fn run(kernels: &[CompiledKernel], input: &[f32], options: ObjectOptions) -> Opt
 }
 
 /// Compiles a C program and links it with `kernels.o`; false if there is no C compiler.
-fn build(dir: &Path, program: &Path) -> bool {
+pub fn build(dir: &Path, program: &Path) -> bool {
     let mut cc = Command::new("cc");
     cc.args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-o", "main", "-I", "."]);
     if cfg!(target_os = "linux") {

@@ -13,10 +13,11 @@
 mod folds;
 
 use act::graph::eval::{apply, convert};
+use act::graph::repeats::Nesting;
 use act::graph::wide::Wide;
-use act::graph::{Constant, Form, Graph, NodeId, Op};
+use act::graph::{Constant, Form, Graph, NodeId, Op, RepeatId, Steps};
 use act::loops::BLOCK_STEPS;
-use act::ops::{Class, Prim, Reduction};
+use act::ops::{Class, Prim, Reduction, Scan};
 use act::types::{DType, DimId, DimSet};
 
 /// What an elementary function may be off, in units of the last place.
@@ -83,15 +84,30 @@ fn up(x: f64, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from((x as f32).next_up()),
         DType::F64 => x.next_up(),
-        DType::I32 | DType::Bool => x,
+        DType::F16 | DType::BF16 => up_in_storage(x, dtype),
+        DType::I32 | DType::I8 | DType::U8 | DType::Bool => x,
     }
 }
 
 fn nearest(x: Wide, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from(x.to_f32()),
-        DType::F64 | DType::I32 | DType::Bool => x.to_f64(),
+        DType::F16 => x.to_f16(),
+        DType::BF16 => x.to_bf16(),
+        DType::F64 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => x.to_f64(),
     }
+}
+
+/// The neighbour of a float of 16 bits, upwards: the next one in the order of the bits.
+fn up_in_storage(x: f64, dtype: DType) -> f64 {
+    let bits = Constant::new(dtype, x).bits;
+    let above = match () {
+        () if x == f64::INFINITY => bits,
+        () if x == 0.0 => 1,
+        () if x > 0.0 => bits + 1,
+        () => bits - 1,
+    };
+    Constant { dtype, bits: above }.value()
 }
 
 /// The largest number of the dtype that is not above `x`.
@@ -375,14 +391,19 @@ fn wrapped(prim: Prim, x: &[Range], range: Range) -> Range {
 fn converted(x: Range, to: DType) -> Range {
     if x.is_nan() {
         return match to {
-            DType::I32 => point(0.0),
+            DType::I32 | DType::I8 | DType::U8 => point(0.0),
             DType::Bool => TRUE,
-            DType::F32 | DType::F64 => NAN,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => NAN,
         };
     }
     match to {
         DType::F32 | DType::F64 => hull(wides(x), 0.0, to).or_nan(x.nan),
-        DType::I32 => {
+        // Rounded to nearest, as the formula says, and so monotone: nothing lies outside of the rounded ends.
+        DType::F16 | DType::BF16 => {
+            let [lo, hi] = x.ends().map(|x| nearest(Wide::from(x), to));
+            Range { lo, hi, nan: x.nan }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let ends = x.ends().map(|x| convert(Wide::from(x), to).to_f64());
             let range = Range { lo: ends[0], hi: ends[1], nan: false };
             if x.nan { range.or(point(0.0)) } else { range }
@@ -396,6 +417,7 @@ fn converted(x: Range, to: DType) -> Range {
 }
 
 /// A reduction on the way.
+#[derive(Clone)]
 struct Total {
     reduction: Reduction,
     dtype: DType,
@@ -531,11 +553,17 @@ pub fn constants(graph: &Graph) -> Vec<Constant> {
 /// The ranges of the results of a graph, each in the order of its declaration. The constants that are `given` are what
 /// they seem; others were folded, and rounded.
 pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
-    let mut run = Run { graph, sizes, given, values: Vec::new() };
+    let nesting = Nesting::of(graph);
+    let values = vec![Vec::new(); graph.nodes.len()];
+    let mut run = Run { graph, sizes, given, nesting: &nesting, values };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
-        let value = if uses[id] > 0 { run.node(id, inputs) } else { Vec::new() };
-        run.values.push(value);
+        if !nesting.open(id).is_empty() {
+            continue;
+        }
+        if uses[id] > 0 {
+            run.compute(id, inputs);
+        }
         for &arg in node.op.args() {
             uses[arg] -= 1;
             if uses[arg] == 0 {
@@ -556,11 +584,50 @@ struct Run<'a> {
     sizes: &'a [i64],
     /// Constants that are not rounded.
     given: &'a [Constant],
+    nesting: &'a Nesting,
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
 }
 
 impl Run<'_> {
+    /// Computes a node; an end of a loop by its steps.
+    fn compute(&mut self, id: NodeId, inputs: &[Vec<f64>]) {
+        let value = match self.graph.nodes[id].op {
+            Op::Final { repeat, index, .. } => self.repeat(repeat, inputs).swap_remove(index as usize),
+            _ => self.node(id, inputs),
+        };
+        self.values[id.as_u32() as usize] = value;
+    }
+
+    /// The state after the last step of a loop.
+    fn repeat(&mut self, id: RepeatId, inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+        let repeat = &self.nesting.repeats[&id];
+        let steps = match self.graph.repeats[id] {
+            Steps::Number(steps) => steps as usize,
+            Steps::Size(dim) => self.size(dim),
+        };
+        let inits =
+            repeat.carries.iter().map(|&carry| self.of(self.graph.nodes[carry].op.args()[0]).to_vec());
+        let mut state: Vec<Vec<Range>> = inits.collect();
+        for step in 0..steps {
+            for (&carry, value) in repeat.carries.iter().zip(state) {
+                self.values[carry.as_u32() as usize] = value;
+            }
+            for &node in &repeat.nodes {
+                match self.graph.nodes[node].op {
+                    Op::Carry { repeat, .. } if repeat == id => {}
+                    Op::Step(repeat) if repeat == id => {
+                        self.values[node.as_u32() as usize] = vec![point(step as f64)];
+                    }
+                    _ if self.nesting.innermost(node) == Some(id) => self.compute(node, inputs),
+                    _ => {}
+                }
+            }
+            state = repeat.nexts.iter().map(|&next| self.of(next).to_vec()).collect();
+        }
+        state
+    }
+
     fn of(&self, id: NodeId) -> &[Range] {
         &self.values[id.as_u32() as usize]
     }
@@ -619,6 +686,9 @@ impl Run<'_> {
             Op::Fold { fold, state, args, dims } => {
                 self.fold(&self.graph.folds[*fold], *state as usize, args, *dims, id)
             }
+            Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, id),
+            Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, id),
+            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
             Op::Slice { value, dim, at } => {
                 let own: Vec<DimId> = self.graph.nodes[*value].dims.iter().collect();
                 let start = own.iter().position(|own| own == dim).expect("it has the dimension");
@@ -636,6 +706,7 @@ impl Run<'_> {
                 (0..count).map(|at| parts[at / inner.max(1) % values.len()][at]).collect()
             }
             Op::Broadcast(value) => repeated(*value),
+            Op::Gather { dims, args } => self.gather(dims, args, &order),
             Op::Rename { value, names } => {
                 let new = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
                 let from: Vec<DimId> = self.graph.nodes[*value].dims.iter().map(new).collect();
@@ -644,13 +715,72 @@ impl Run<'_> {
         }
     }
 
+    /// What stands at any position that an index may be.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], order: &[DimId]) -> Vec<Range> {
+        let own: Vec<DimId> = self.graph.nodes[args[0]].dims.iter().collect();
+        let stride = |dim: DimId| {
+            let place = own.iter().position(|&own| own == dim).expect("the leaf has the dimension");
+            own[place + 1..].iter().map(|&dim| self.size(dim)).product::<usize>()
+        };
+        // Along what is gathered the place does not count.
+        let strides: Vec<usize> = dims.iter().map(|&dim| stride(dim)).collect();
+        let indices: Vec<Vec<usize>> =
+            args[1..].iter().map(|&index| self.offsets(self.graph.nodes[index].dims, order)).collect();
+        let places = self.places(order);
+        let at = |number: usize, place: &[usize]| {
+            let kept = own.iter().filter(|dim| !dims.contains(dim));
+            let start: usize = kept
+                .map(|&dim| {
+                    let along = order.iter().position(|&other| other == dim).expect("it is kept");
+                    place[along] * stride(dim)
+                })
+                .sum();
+            let (mut offsets, mut outside) = (vec![start], false);
+            for (axis, &dim) in dims.iter().enumerate() {
+                let position = self.of(args[axis + 1])[indices[axis][number]];
+                let last = self.size(dim) as f64 - 1.0;
+                outside |= position.lo < 0.0 || position.hi > last;
+                let any = position.lo <= last && position.hi >= 0.0;
+                let inside = position.lo.max(0.0) as usize..=position.hi.min(last).max(0.0) as usize;
+                let inside: Vec<usize> = if any { inside.collect() } else { Vec::new() };
+                offsets = offsets
+                    .iter()
+                    .flat_map(|&at| inside.iter().map(move |position| (at, position)))
+                    .map(|(at, position)| at + position * strides[axis])
+                    .collect();
+            }
+            let found = offsets.into_iter().map(|at| self.of(args[0])[at]).reduce(Range::or);
+            match found {
+                Some(found) if outside => found.or(FALSE),
+                Some(found) => found,
+                None => FALSE,
+            }
+        };
+        places.iter().enumerate().map(|(number, place)| at(number, place)).collect()
+    }
+
+    /// Every place along `order`, the last dimension running fastest.
+    fn places(&self, order: &[DimId]) -> Vec<Vec<usize>> {
+        let mut places = vec![Vec::new()];
+        for &dim in order {
+            let size = self.size(dim);
+            let longer = |place: Vec<usize>| (0..size).map(move |at| [place.as_slice(), &[at]].concat());
+            places = places.into_iter().flat_map(longer).collect();
+        }
+        places
+    }
+
     fn constant(&self, constant: Constant) -> Range {
         let value = constant.value();
-        if self.given.contains(&constant) || value == 0.0 || !value.is_finite() || !constant.dtype.is_float()
-        {
+        // A power of two is no rounded number: it comes of a division by its inverse.
+        let power = libm::frexp(value.abs()).0 == 0.5;
+        let exact = value == 0.0 || power || !value.is_finite() || !constant.dtype.is_float();
+        if self.given.contains(&constant) || exact {
             return Range::of(value);
         }
-        hull([Wide::from(value)], ULPS, constant.dtype)
+        // A constant of f32, converted, is as far off as it was before.
+        let from_f32 = f64::from(value as f32) == value;
+        hull([Wide::from(value)], ULPS, if from_f32 { DType::F32 } else { constant.dtype })
     }
 
     fn reduce(&self, reduction: Reduction, args: &[NodeId], dims: DimSet, id: NodeId) -> Vec<Range> {
@@ -670,6 +800,68 @@ impl Run<'_> {
         }
         let depth = self.depth(reduction, args, dims, dtype);
         totals.into_iter().map(|total| total.finish(depth)).collect()
+    }
+
+    /// The elements of a value along a dimension, for each place along the others: where they are.
+    fn lines(&self, value: NodeId, dim: DimId) -> Vec<Vec<usize>> {
+        let dims = self.graph.nodes[value].dims;
+        let rest: Vec<DimId> = dims.without(dim).iter().collect();
+        let along = self.offsets(dims, &[dim]);
+        let starts = self.offsets(dims, &rest);
+        starts.into_iter().map(|start| along.iter().map(|at| start + at).collect()).collect()
+    }
+
+    fn scan(&self, scan: Scan, value: NodeId, dim: DimId, id: NodeId) -> Vec<Range> {
+        let dtype = self.graph.nodes[id].dtype;
+        let mut out = self.of(value).to_vec();
+        let (group, depth) = match self.graph.form(&[value], DimSet::one(dim)) {
+            Form::Row => (Scan::GROUP as usize * 4 / dtype.bytes().max(4), 4.0),
+            Form::Column => (1, 0.0),
+        };
+        let first = point(Constant::new(dtype, scan.reduction.identity()).value());
+        for mut line in self.lines(value, dim) {
+            if scan.reverse {
+                line.reverse();
+            }
+            let (mut state, mut carry) = (first, first);
+            for places in line.chunks(group) {
+                // The shifts inside a group, then the carry.
+                let mut total = Total::new(scan.reduction, dtype);
+                for &at in places {
+                    total.add(self.of(value)[at]);
+                    let inside = total.clone().finish(depth);
+                    let next = prim(scan.reduction.combine(), &[carry, inside], false, dtype);
+                    out[at] = if scan.exclusive { state } else { next };
+                    state = next;
+                }
+                carry = state;
+            }
+        }
+        out
+    }
+
+    fn kth_largest(&self, value: NodeId, k: NodeId, dim: DimId, id: NodeId) -> Vec<Range> {
+        let k = self.of(k)[0].lo;
+        let line = |line: Vec<usize>| {
+            let k = k.clamp(1.0, line.len().max(1) as f64) as usize;
+            let all: Vec<Range> = line.into_iter().map(|at| self.of(value)[at]).collect();
+            if all.is_empty() {
+                let least = point(f64::from(i32::MIN));
+                return if self.graph.nodes[id].dtype == DType::I32 { least } else { NAN };
+            }
+            if all.iter().filter(|x| x.is_nan()).count() >= k {
+                return NAN;
+            }
+            // A NaN counts as the largest.
+            let kth = |mut ends: Vec<f64>| {
+                ends.sort_by(|a, b| b.total_cmp(a));
+                ends[k - 1]
+            };
+            let lo = kth(all.iter().map(|x| if x.is_nan() { f64::INFINITY } else { x.lo }).collect());
+            let hi = kth(all.iter().map(|x| if x.nan { f64::INFINITY } else { x.hi }).collect());
+            Range { lo, hi, nan: all.iter().filter(|x| x.nan).count() >= k }
+        };
+        self.lines(value, dim).into_iter().map(line).collect()
     }
 
     /// How many additions one element goes through.

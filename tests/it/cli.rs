@@ -118,6 +118,50 @@ fn arrays_from_and_to_files() {
     }
 }
 
+/// Arrays of 16 and 8 bits come from files and go there as they are; numpy has no bf16 and calls it two bytes.
+#[test]
+fn small_dtypes_from_and_to_files() {
+    let text = "kernel same<T: float = f16>(x: T[n], q: i8[n], u: u8[n]) -> (a: T[n], b: i8[n], c: u8[n]) {
+        (a = x * 1, b = i8(q + 0), c = u)
+    }";
+    let half: Vec<u8> =
+        [0x3c00u16, 0x0001, 0x7bff, 0xfc00].iter().flat_map(|bits| bits.to_le_bytes()).collect();
+    let half_npy = |descr: &str| {
+        raw_npy(&format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (4,), }}"), &half)
+    };
+    let files: [(&str, &[u8]); 6] = [
+        ("same.act", text.as_bytes()),
+        ("half.npy", &half_npy("<f2")),
+        ("brain.npy", &half_npy("|V2")),
+        ("q.npy", &npy(&[4], &[-128_i8, 127, 0, -1])),
+        ("u.npy", &npy(&[4], &[255_u8, 0, 1, 128])),
+        ("f.npy", &npy(&[4], &[1.0_f32, 0.1, 1e9, -0.0])),
+    ];
+    let folder = Folder::new(&files);
+    let outs = ["--out", "a=a.npy", "--out", "b=b.npy", "--out", "c=c.npy"];
+    for (dtype, file, descr) in [("f16", "half.npy", "<f2"), ("bf16", "brain.npy", "<V2")] {
+        for engine in ["cranelift", "interp", "eval"] {
+            let (input, dtype) = (format!("x={file}"), format!("T={dtype}"));
+            let mut args = vec!["run", "same.act", "--dtype", &dtype, "--in", &input, "--in", "q=q.npy"];
+            args.extend(["--in", "u=u.npy", "--engine", engine]);
+            args.extend(outs);
+            folder.succeeds(&args);
+            let a = folder.read("a.npy");
+            assert!(a.ends_with(&half) && a.len().is_multiple_of(8), "{engine}: {a:?}");
+            assert!(String::from_utf8_lossy(&a).contains(descr), "{engine}: {a:?}");
+            assert_eq!(values::<i8>(&folder.read("b.npy")).1, [-128, 127, 0, -1]);
+            assert_eq!(values::<u8>(&folder.read("c.npy")).1, [255, 0, 1, 128]);
+        }
+    }
+    let run = |input: &'static str| ["run", "same.act", "--in", input, "--in", "q=q.npy", "--in", "u=u.npy"];
+    folder.fails(&run("x=f.npy"), "holds f32; --cast converts");
+    folder.fails(&run("x=brain.npy"), "holds bf16; --cast converts");
+    let cast: Vec<&str> = run("x=f.npy").into_iter().chain(["--cast", "--out", "a=a.npy", "-q"]).collect();
+    folder.succeeds(&cast);
+    assert!(folder.read("a.npy").ends_with(&[0x00, 0x3c, 0x66, 0x2e, 0x00, 0x7c, 0x00, 0x80]));
+    folder.fails(&["run", "same.act", "--set", "q=[1,2,300,4]"], "300");
+}
+
 #[test]
 fn archives_orders_and_dtypes() {
     let x = npy(&[2, 3], &[1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0]);

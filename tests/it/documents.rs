@@ -33,7 +33,7 @@ fn actc(args: &[&str]) -> String {
 
 #[test]
 fn kernels_compile() {
-    for document in ["README.md", "ARCHITECTURE.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
         let text = read(document);
         let kernels: Vec<&str> =
             blocks(&text).into_iter().filter(|(kind, _)| *kind == "act").map(|(_, block)| block).collect();
@@ -43,6 +43,43 @@ fn kernels_compile() {
                 panic!("{document}: {kernel}\n{error}");
             }
         }
+    }
+}
+
+/// The kernel of the worked addition is one line, and its example holds on every engine.
+#[test]
+fn the_worked_activation_holds() {
+    let text = read("CONTRIBUTING.md");
+    let (_, block) = blocks(&text).into_iter().find(|(kind, _)| *kind == "act").expect("the activation");
+    let items = block.lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert_eq!(items.count(), 2, "a kernel in one line, and its example:\n{block}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("serf.act");
+    std::fs::write(&path, block).expect("written");
+    assert!(actc(&["test", &path.to_string_lossy()]).ends_with("1 example holds\n"));
+}
+
+/// Each line that CONTRIBUTING.md shows of a file stands in it, and ARCHITECTURE.md names the file for this addition.
+#[test]
+fn the_worked_function_stands_where_it_is_said() {
+    let (text, architecture) = (read("CONTRIBUTING.md"), read("ARCHITECTURE.md"));
+    let row = architecture
+        .lines()
+        .find(|line| line.starts_with("| an elementary function with an approximation of its own |"))
+        .expect("the row of ARCHITECTURE.md");
+    let shown: Vec<(&str, &str)> = blocks(&text)
+        .into_iter()
+        .filter_map(|(kind, block)| Some((kind.strip_prefix("rust ")?, block)))
+        .collect();
+    assert_eq!(shown.len(), 4, "the files that the function touches");
+    for (path, block) in shown {
+        let file = read(path);
+        for line in block.lines() {
+            assert!(file.lines().any(|found| found == line), "{path} has no line `{line}`");
+        }
+        let place = path.strip_prefix("compiler/src/").expect("a file of the compiler");
+        let place = place.strip_prefix("loop_passes/").unwrap_or(place).replace("log1p.rs", "NAME.rs");
+        assert!(row.contains(&place), "ARCHITECTURE.md does not name {place}");
     }
 }
 

@@ -180,9 +180,9 @@ graph f(%0 x: f32[n, d]) -> (y: f32[n, d] = %2)
     );
     let node = NodeId::new;
     let row = RegionKind::Reduce { form: Form::Row, outer: vec![], inner: vec![1], reduces: vec![node(1)] };
-    let maximum = Region { kept: vec![], kind: row, nodes: vec![], keeps: vec![] };
+    let maximum = Region { kept: vec![], kind: row, nodes: vec![], keeps: vec![], packed: vec![] };
     let keeps = vec![(node(2), Place::Result(0))];
-    let map = Region { kept: vec![1], kind: RegionKind::Map, nodes: vec![node(2)], keeps };
+    let map = Region { kept: vec![1], kind: RegionKind::Map, nodes: vec![node(2)], keeps, packed: vec![] };
     let regions = Regions {
         groups: graph.dims.keys().map(|dim| vec![dim]).collect(),
         parallel: vec![0],

@@ -48,7 +48,11 @@ fn run(text: &str, args: &[Arg<'_>]) -> Vec<Vec<f64>> {
         .map(|result| match result.data() {
             act::Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::F64(values) => values.clone(),
+            act::Data::F16(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::BF16(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::I8(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            act::Data::U8(values) => values.iter().map(|&x| f64::from(x)).collect(),
             act::Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
         })
         .collect();
@@ -96,7 +100,7 @@ fn filtered_reductions_see_only_the_places_that_hold() {
     near(&call("rms", "f32"), &[8.5f64.sqrt(), f64::NAN], "rms");
     near(&call("norm1", "f32"), &[5.0, 0.0], "norm1");
     near(&call("norm2", "f32"), &[17f64.sqrt(), 0.0], "norm2");
-    let lse = 4.0 + (-3f64).exp().ln_1p();
+    let lse = 4.0 + libm::log1p(libm::exp(-3.0));
     near(&call("logsumexp", "f32"), &[lse, -INF], "logsumexp");
     let condition = |name: &str, result: &str| {
         let text =
@@ -161,6 +165,57 @@ fn iterate_over_reductions() {
 }
 
 #[test]
+fn loops_give_the_bits_of_steps_written_out() {
+    let step = "fn step[d](x, s, t) = (s = (s + sum[d](x * s / (1 + t * t))) / 2, t = 1 - t * x);
+kernel k(x: f32[n, d]) -> (s: f32[n, d], t: f32[n, d]) {";
+    let twice = "let a = iterate 4 (s = x, t = x / 2) { step[d](x, s, t) };
+    let b = iterate 4 (s = a.s, t = a.t) { step[d](x, s, t) };";
+    let once = "let b = iterate 8 (s = x, t = x / 2) { step[d](x, s, t) };";
+    let kernel = |steps: &str| format!("{step} {steps} (s = b.s, t = b.t) }}");
+    let x = [0.5, 0.25, -1.0, 0.125, 0.75, -0.375];
+    let written_out = run(&kernel(twice), &[("x", &[2, 3], &x)]);
+    assert_eq!(written_out, run(&kernel(once), &[("x", &[2, 3], &x)]));
+}
+
+#[test]
+fn iterate_over_a_size_that_the_call_gives() {
+    let text = "kernel greedy(x: f32[n], s: f32[n]) -> f32[n] {
+    dim m = n;
+    let r = iterate m (s = s, left = true) {
+        let best = max[n](if left { s } else { -inf });
+        let here = left && s == best;
+        let at = sum[n](if here { x } else { 0 });
+        (s = if left && !here { s * abs(x - at) } else { s }, left = left && !here)
+    };
+    r.s
+}";
+    let (x, s) = ([0.0, 0.5, 2.0], [1.0, 3.0, 2.0]);
+    // 3 stays; then 1 * 0.5 and 2 * 1.5; 3 stays; then 0.5 * 2.
+    near(&run(text, &[("x", &[3], &x), ("s", &[3], &s)])[0], &[1.0, 3.0, 3.0], "greedy");
+    near(&run(text, &[("x", &[1], &x[..1]), ("s", &[1], &s[..1])])[0], &[1.0], "one");
+    assert!(run(text, &[("x", &[0], &[]), ("s", &[0], &[])])[0].is_empty());
+    let text =
+        "kernel k(x: f32[n], _a: f32[m]) -> f32[n] { let r = iterate m (s = x) { (s = s + index(m)) }; r.s }";
+    near(&run(text, &[("x", &[1], &[0.5]), ("_a", &[4], &[0.0; 4])])[0], &[6.5], "numbers of steps");
+    near(&run(text, &[("x", &[1], &[0.5]), ("_a", &[0], &[])])[0], &[0.5], "no step");
+}
+
+#[test]
+fn iterate_on_matrices() {
+    let text = "kernel inverse(a: f32[i, j = i]) -> f32[j, i] {
+    dim p = i;
+    dim q = j;
+    let top = max[i](sum[j](abs(a)));
+    let r = iterate 20 (v = a * 1.8 / top^2) {
+        let va = sum[p](v[i = index(p)] * a[i = index(p), j = index(q)]);
+        (v = 2 * v - sum[q](va * v[j = index(q)]))
+    };
+    r.v
+}";
+    near(&run(text, &[("a", &[2, 2], &[2.0, 1.0, 1.0, 3.0])])[0], &[0.6, -0.2, -0.2, 0.4], "the inverse");
+}
+
+#[test]
 fn iterate_along_a_dimension_reads_at_the_step() {
     let text = "kernel k(x: f32[n], a: f32[n, i=3]) -> f32[n] {
     let b = a * 2;
@@ -182,8 +237,10 @@ fn unfold_keeps_every_state() {
     r.t
 }";
     let x: [f32; 2] = [0.5, -0.25];
-    let wants: Vec<f64> =
-        x.iter().flat_map(|&x| (0..5).map(move |j| (f64::from(j) * f64::from(x).acos()).cos())).collect();
+    let wants: Vec<f64> = x
+        .iter()
+        .flat_map(|&x| (0..5).map(move |j| libm::cos(f64::from(j) * libm::acos(f64::from(x)))))
+        .collect();
     near(&run(text, &[("x", &[2], &x)])[0], &wants, "polynomials");
     // One step: the initial state; conditions; a state whose value grows dimensions.
     let text =
@@ -210,7 +267,7 @@ fn pairwise_kernels_over_one_array() {
     for (n, d) in [(1, 1), (3, 5), (7, 40), (40, 3)] {
         let x = numbers(n * d);
         let args: [Arg<'_>; 1] = [("x", &[n, d], &x)];
-        let k = pairs(&x, n, |a, b| (-distance(a, b)).exp());
+        let k = pairs(&x, n, |a, b| libm::exp(-distance(a, b)));
         let row = |i: usize| -> f64 { k[i * n..][..n].iter().sum() };
         let text = "kernel gram(x: f32[i, d]) -> f32[i, j = i] { sum[d](x * x[i = index(j)]) }";
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
@@ -258,9 +315,8 @@ fn a_result_never_lies_in_an_array_that_is_read_along_another_name() {
 
 #[test]
 fn sizes_of_local_dimensions() {
-    let text = "kernel k(x: f32[n, d]) -> f32[n] { dim t = (d + 1) / 2; x[d = index(t)] }";
-    let error = act::compile(text).expect_err("a gather").to_string();
-    assert!(error.contains("not supported yet"), "{error}");
+    let text = "kernel k(x: f32[n, d]) -> f32[n] { dim t = (d + 1) / 2; sum[t](x[d = 2 * index(t)]) }";
+    near(&run(text, &[("x", &[1, 5], &[1.0, 2.0, 3.0, 4.0, 5.0])])[0], &[9.0], "every second one");
     let text = "kernel k(x: f32[n]) -> f32[n] { dim t = n - 1; x + sum[t](1.0 * index(t)) }";
     near(&run(text, &[("x", &[5], &[0.0; 5])])[0], &[6.0; 5], "computed");
     let text = "const N = 3; kernel k<g = 2>(x: f32[n]) -> f32[n] { dim t = N * g; x + sum[t](index(t)) }";
@@ -342,4 +398,29 @@ fn kernels_of_any_dtype() {
     {
         assert!(act::compile_with(text, &wrong).is_err(), "{wrong:?}");
     }
+}
+
+#[test]
+fn numbers_outside_of_their_range_are_refused() {
+    let text = "kernel k(x: f32[n], t: f32 in 0.1..2 = 1, m: i32 in -1..1 = 0) -> f32[n] { x / t + m }";
+    let module = act::compile(text).expect("it compiles");
+    let kernel = module.kernel("k").expect("it is there");
+    let (x, mut y) = ([4.0f32], [0.0f32]);
+    let mut call = |numbers: &[f64]| {
+        let called = kernel.call(&[act::view(&x, [1])], &mut [act::view_mut(&mut y, [1])], numbers);
+        called.map(|()| y[0]).map_err(|error| error.to_string())
+    };
+    assert_eq!(call(&[]), Ok(4.0));
+    assert_eq!(call(&[2.0, -1.0]), Ok(1.0));
+    // The ends are numbers of the dtype: 0.1 is one that rounds to the lower end.
+    assert_eq!(call(&[0.1, 1.0]), Ok(41.0));
+    for (numbers, message) in [
+        ([2.001, 0.0], "`t` goes from 0.1 to 2.0 and can't be 2.001"),
+        ([f64::NAN, 0.0], "`t` goes from 0.1 to 2.0 and can't be NaN"),
+        ([1.0, 2.0], "`m` goes from -1.0 to 1.0 and can't be 2.0"),
+    ] {
+        assert_eq!(call(&numbers), Err(message.to_owned()));
+    }
+    let signature = kernel.signature();
+    assert_eq!(signature.params[2].range, Some((-1.0, 1.0)));
 }

@@ -7,7 +7,7 @@ use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Decl, Graph, NodeId, Op, parse, verify};
 use act::graph_passes::{self, PASSES, ranges::Ranges};
-use act::ops::{Prim, Reduction};
+use act::ops::{Prim, Reduction, Scan};
 use act::types::{DType, Dim, DimId, DimKind, DimSet};
 use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
@@ -133,11 +133,14 @@ impl Numbers {
     /// A number of a dtype; now and then, if `special`, NaN, an infinity or a zero.
     fn of(&mut self, dtype: DType, special: bool) -> f64 {
         match (dtype, self.next(if special { 12 } else { 1 << 32 })) {
-            (DType::F32 | DType::F64, 1) => f64::NAN,
-            (DType::F32 | DType::F64, 2) => f64::INFINITY,
-            (DType::F32 | DType::F64, 3 | 4) => f64::NEG_INFINITY,
-            (DType::F32 | DType::F64, 5) => 0.0,
+            (_, 1) if dtype.is_float() => f64::NAN,
+            (_, 2) if dtype.is_float() => f64::INFINITY,
+            (_, 3 | 4) if dtype.is_float() => f64::NEG_INFINITY,
+            (_, 5) if dtype.is_float() => 0.0,
             (DType::F32 | DType::F64, _) => (self.next(1 << 20) as f64 - 524_288.0) / 131_072.0,
+            (DType::F16 | DType::BF16, _) => (self.next(1 << 8) as f64 - 128.0) / 32.0,
+            (DType::I8, _) => self.next(256) as f64 - 128.0,
+            (DType::U8, _) => self.next(256) as f64,
             (DType::I32, _) => self.next(1000) as f64 - 500.0,
             (DType::Bool, _) => self.next(2) as f64,
         }
@@ -255,6 +258,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         doc: String::new(),
         dims: dims.into_iter().collect(),
         dim_params: Vec::new(),
+        repeats: Default::default(),
         params: Vec::new(),
         folds: Default::default(),
         nodes: Default::default(),
@@ -271,17 +275,29 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         (DType::F64, &[4, 1]),
     ];
     for (i, (dtype, axes)) in types.into_iter().enumerate() {
+        let dtype = if inexact && u.ratio(1, 3)? { storage(u, dtype)? } else { dtype };
         let axes: Vec<Vec<DimId>> = axes.iter().map(|&dim| vec![DimId::from_u32(dim)]).collect();
         graph.params.push(decl(format!("x{i}"), dtype, axes));
         graph.add(Op::Param(i as u32), dtype, act::diag::Span::NONE);
     }
     let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph, inexact };
+    for param in 0..types.len() as u32 {
+        maker.widen(NodeId::from_u32(param));
+    }
     for _ in 0..u.int_in_range(3..=25)? {
         maker.node(u)?;
+        if inexact && u.ratio(1, 6)? {
+            maker.round(u)?;
+        }
     }
     let mut graph = maker.graph;
     let last = graph.nodes.len() - 1;
-    for (i, id) in graph.nodes.keys().rev().take(1 + last % 3).enumerate() {
+    let results: Vec<NodeId> = graph.nodes.keys().rev().take(1 + last % 3).collect();
+    for (i, mut id) in results.into_iter().enumerate() {
+        if inexact && u.ratio(1, 3)? {
+            let (from, to) = (graph.nodes[id].dtype, storage(u, graph.nodes[id].dtype)?);
+            id = if from == to { id } else { graph.add(Op::Convert(id), to, act::diag::Span::NONE) };
+        }
         let node = &graph.nodes[id];
         let axes = node.dims.iter().map(|dim| vec![dim]).collect();
         graph.results.push((decl(format!("y{i}"), node.dtype, axes), id));
@@ -289,9 +305,18 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
     Ok(graph)
 }
 
+/// A dtype of memory for values of a dtype; that dtype itself where there is none.
+fn storage(u: &mut Unstructured<'_>, dtype: DType) -> arbitrary::Result<DType> {
+    Ok(match dtype {
+        DType::F32 | DType::F64 => *u.choose(&[DType::F16, DType::BF16])?,
+        DType::I32 => *u.choose(&[DType::I8, DType::U8])?,
+        other => other,
+    })
+}
+
 fn decl(name: String, dtype: DType, axes: Vec<Vec<DimId>>) -> Decl {
     let axes = (!axes.is_empty()).then_some(axes);
-    Decl { name, dtype, axes, default: None, doc: String::new() }
+    Decl { name, dtype, axes, default: None, range: None, doc: String::new() }
 }
 
 impl Maker {
@@ -320,10 +345,56 @@ impl Maker {
         degrees.reduce(|a, b| Some(if sum { a? + b? } else { a?.max(b?) })).flatten()
     }
 
+    /// A value of a dtype of memory as one to compute with.
+    fn widen(&mut self, id: NodeId) {
+        let dtype = self.graph.nodes[id].dtype;
+        if dtype.is_storage() {
+            self.add(Op::Convert(id), dtype.arithmetic(), None);
+        }
+    }
+
+    /// The last value, rounded to a dtype of memory.
+    fn round(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let last = NodeId::from_u32(self.graph.nodes.len() as u32 - 1);
+        let (from, to) = (self.graph.nodes[last].dtype, storage(u, self.graph.nodes[last].dtype)?);
+        if from != to && !from.is_storage() {
+            self.add(Op::Convert(last), to, None);
+            self.widen(NodeId::from_u32(last.as_u32() + 1));
+        }
+        Ok(())
+    }
+
+    /// A parameter at computed positions along some of its dimensions.
+    fn gather(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let params = self.graph.params.len() as u32;
+        let leaf = NodeId::from_u32(u.int_in_range(0..=params - 1)?);
+        let node = self.graph.nodes[leaf].clone();
+        let (mut dims, mut args) = (Vec::new(), vec![leaf]);
+        for dim in node.dims.iter() {
+            if !u.ratio(2, 3)? {
+                continue;
+            }
+            // Positions are often inside: along a dimension, or one of few numbers.
+            if u.ratio(1, 2)? {
+                let along = DimId::from_u32(u.int_in_range(0..=4)?);
+                self.add(Op::Index(along), DType::I32, Some(1));
+            }
+            if let Some(index) = self.pick(u, DType::I32, true)? {
+                dims.push(dim);
+                args.push(index);
+            }
+        }
+        if !dims.is_empty() {
+            let degree = self.degree[leaf.as_u32() as usize];
+            self.add(Op::Gather { dims, args }, node.dtype, degree);
+        }
+        Ok(())
+    }
+
     /// Adds a node, or not, if what was drawn doesn't fit.
     fn node(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let float = *u.choose(&[DType::F32, DType::F32, DType::F32, DType::F64])?;
-        match u.int_in_range(0..=15)? {
+        match u.int_in_range(0..=17)? {
             0 => {
                 let value = *u.choose(&[0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -4.0])?;
                 self.add(Op::Const(Constant::new(float, value)), float, Some(1));
@@ -371,8 +442,10 @@ impl Maker {
                 self.function(u, Prim::Not, DType::Bool, &[DType::Bool], DType::Bool)?;
             }
             10 => self.function(u, Prim::Select, float, &[DType::Bool, float, float], float)?,
+            11 | 12 if u.ratio(1, 4)? => self.scan(u)?,
             11 | 12 => self.reduction(u)?,
             13 => self.fixed(u)?,
+            15 | 16 => self.gather(u)?,
             14 => {
                 let (from, to) = *u.choose(&[
                     (DType::I32, float),
@@ -439,6 +512,29 @@ impl Maker {
             let degree = self.degree_of(&[arg], false);
             self.add(Op::Reduce { reduction, args: vec![arg], dims }, dtype, degree);
         }
+        Ok(())
+    }
+
+    /// A scan, or a k-th largest along a dimension that is not unrolled.
+    fn scan(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let dtype = *u.choose(&[DType::F32, DType::F32, DType::I32, DType::F64])?;
+        let Some(value) = self.pick(u, dtype, true)? else { return Ok(()) };
+        let dims: Vec<DimId> = self.graph.nodes[value].dims.iter().collect();
+        if dims.is_empty() {
+            return Ok(());
+        }
+        let dim = *u.choose(&dims)?;
+        let degree = self.degree_of(&[value], false);
+        if self.graph.dims[dim].fixed().is_none() && u.ratio(1, 3)? {
+            let k = Op::Const(Constant::new(DType::I32, f64::from(u.int_in_range(0..=5)?)));
+            self.add(k, DType::I32, Some(1));
+            let k = self.graph.nodes.last().expect("it was added").0;
+            self.add(Op::KthLargest { args: [value, k], dim }, dtype, degree);
+            return Ok(());
+        }
+        let reduction = *u.choose(&[Reduction::Sum, Reduction::Max])?;
+        let scan = Scan { reduction, reverse: u.arbitrary()?, exclusive: u.arbitrary()? };
+        self.add(Op::Scan { scan, value, dim }, dtype, degree);
         Ok(())
     }
 

@@ -89,7 +89,7 @@ fn malformed_graphs_are_refused() {
         ("graph f() -> ()\n  %0 = size & : f32", 2, "unexpected `&`"),
         ("graph f() -> ()\n  dims d = free, d = free", 2, "two dimensions `d`"),
         ("graph f() -> ()\n  doc param x: text", 2, "there is no param x"),
-        ("graph f() -> ()\n  wish", 2, "expected a node, `dims`, `with` or `doc`, not `wish`"),
+        ("graph f() -> ()\n  wish", 2, "expected a node, `dims`, `with`, `repeats` or `doc`, not `wish`"),
     ];
     for (text, line, message) in cases {
         let error = parse(text).expect_err(text);

@@ -6,7 +6,7 @@ use act::diag::{Source, Sources, render};
 use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
-use act::graph::{Graph, Node};
+use act::graph::{Constant, Graph, Node};
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
@@ -131,14 +131,23 @@ impl Numbers {
         let ordinary = 4.0 * self.unit();
         let (most, least) = match dtype {
             DType::F64 => (f64::MAX, 5e-324),
-            DType::F32 | DType::I32 | DType::Bool => (f64::from(f32::MAX), f64::from(f32::from_bits(1))),
+            DType::F16 => (65504.0, 2f64.powi(-24)),
+            DType::BF16 => (2f64.powi(128) - 2f64.powi(120), 2f64.powi(-133)),
+            DType::F32 | DType::I32 | DType::I8 | DType::U8 | DType::Bool => {
+                (f64::from(f32::MAX), f64::from(f32::from_bits(1)))
+            }
         };
         match (kind, self.below(40)) {
             (Kind::Ordinary, _) => ordinary,
             (Kind::Extreme, 0..=19) => ordinary * 30.0,
             (Kind::Extreme, _) => {
-                let power = self.below(if dtype == DType::F64 { 2000 } else { 250 }) as i32;
-                ordinary * 2f64.powi(power - if dtype == DType::F64 { 1000 } else { 125 })
+                let span = match dtype {
+                    DType::F64 => 2000,
+                    DType::F16 => 38,
+                    _ => 250,
+                };
+                let below = if dtype == DType::F16 { 24 } else { span / 2 };
+                ordinary * 2f64.powi(self.below(span) as i32 - below as i32)
             }
             (Kind::Special, 0) => f64::NAN,
             (Kind::Special, 1) => f64::INFINITY,
@@ -159,7 +168,14 @@ impl Numbers {
         match dtype {
             DType::F32 => u64::from((self.float(kind, dtype) as f32).to_bits()),
             DType::F64 => self.float(kind, dtype).to_bits(),
+            DType::F16 | DType::BF16 => Constant::new(dtype, self.float(kind, dtype)).bits,
+            DType::I8 | DType::U8 => self.below(256),
             DType::I32 if kind == Kind::Ordinary => u64::from((self.below(41) as i32 - 20) as u32),
+            // Positions just inside and just outside, too.
+            DType::I32 if self.below(2) == 0 => {
+                let edges = [i32::MIN, i32::MAX, -1, 0, 1, 2, 3, 4, 5, 8];
+                u64::from(edges[self.below(edges.len() as u64) as usize] as u32)
+            }
             DType::I32 => u64::from((self.below(1 << 31) as u32).rotate_left(self.below(32) as u32)),
             DType::Bool => self.below(2),
         }
@@ -171,19 +187,18 @@ pub fn elem(dtype: DType) -> Elem {
     match dtype {
         DType::F32 => Elem::F32,
         DType::F64 => Elem::F64,
+        DType::F16 => Elem::F16,
+        DType::BF16 => Elem::BF16,
         DType::I32 => Elem::I32,
+        DType::I8 => Elem::I8,
+        DType::U8 => Elem::U8,
         DType::Bool => Elem::Bool,
     }
 }
 
 /// The value of an element.
 pub fn value(dtype: DType, bits: u64) -> f64 {
-    match dtype {
-        DType::F32 => f64::from(f32::from_bits(bits as u32)),
-        DType::F64 => f64::from_bits(bits),
-        DType::I32 => f64::from(bits as u32 as i32),
-        DType::Bool => bits as f64,
-    }
+    Constant { dtype, bits }.value()
 }
 
 impl Subject {
@@ -226,7 +241,12 @@ impl Subject {
         let args = self.source.params.iter().enumerate().map(|(param, decl)| {
             // Numbers come from the caller as f64: what they can't hold is not asked for.
             let kind = if decl.axes.is_none() { Kind::Ordinary } else { kind };
-            let bits = (0..self.len(param, &sizes)).map(|_| numbers.element(kind, decl.dtype)).collect();
+            let element = |numbers: &mut Numbers| {
+                let bits = numbers.element(kind, decl.dtype);
+                let Some((low, high)) = decl.range else { return bits };
+                Constant::new(decl.dtype, value(decl.dtype, bits).clamp(low, high)).bits
+            };
+            let bits = (0..self.len(param, &sizes)).map(|_| element(&mut numbers)).collect();
             Array { elem: elem(decl.dtype), bits }
         });
         Data { args: args.collect(), sizes }
@@ -237,7 +257,7 @@ impl Subject {
         let mut data = self.data(sizes, kind, seed);
         for (decl, array) in self.source.params.iter().zip(&mut data.args) {
             if let Some(value) = act::graph::eval::default_input(decl) {
-                array.bits.fill(act::graph::Constant::new(decl.dtype, value).bits);
+                array.bits.fill(Constant::new(decl.dtype, value).bits);
             }
         }
         data

@@ -14,6 +14,7 @@
 mod address;
 mod constants;
 mod control;
+mod gather;
 mod insts;
 mod layout;
 mod memory;

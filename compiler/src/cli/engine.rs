@@ -8,6 +8,7 @@ use act::lower::elem;
 use act::pipeline::Observer;
 use act::{DType, Data, Element, Kernel, Tensor};
 use act_runtime::abi::ParamKind;
+use act_runtime::{bf16, f16, small};
 
 use super::inputs::Call;
 use super::{Failure, Outcome};
@@ -77,17 +78,26 @@ fn array(tensor: &Tensor) -> Array {
     let bits = match tensor.data() {
         Data::F32(values) => values.iter().map(|value| u64::from(value.to_bits())).collect(),
         Data::F64(values) => values.iter().map(|value| value.to_bits()).collect(),
+        Data::F16(values) => values.iter().map(|value| u64::from(value.to_bits())).collect(),
+        Data::BF16(values) => values.iter().map(|value| u64::from(value.to_bits())).collect(),
         Data::I32(values) => values.iter().map(|&value| u64::from(value as u32)).collect(),
+        Data::I8(values) => values.iter().map(|&value| u64::from(value as u8)).collect(),
+        Data::U8(values) => values.iter().map(|&value| u64::from(value)).collect(),
         Data::Bool(values) => values.iter().map(|&value| u64::from(value)).collect(),
     };
     Array { elem: elem(tensor.dtype()), bits }
 }
 
 fn tensor(array: &Array, shape: &[usize]) -> Outcome<Tensor> {
+    let bits = || array.bits.iter();
     match array.elem {
         Elem::F32 => whole(array.f32s(), shape),
         Elem::F64 => whole(array.f64s(), shape),
+        Elem::F16 => whole(bits().map(|&bits| f16::from_bits(bits as u16)).collect(), shape),
+        Elem::BF16 => whole(bits().map(|&bits| bf16::from_bits(bits as u16)).collect(), shape),
         Elem::I32 => whole(array.i32s(), shape),
+        Elem::I8 => whole(bits().map(|&bits| bits as i8).collect(), shape),
+        Elem::U8 => whole(bits().map(|&bits| bits as u8).collect(), shape),
         Elem::Bool => whole(array.bools(), shape),
         Elem::I64 => unreachable!("no result is i64"),
     }
@@ -111,7 +121,11 @@ pub fn run_eval(graph: &Graph, call: &Call) -> Outcome<Vec<Tensor>> {
             match decl.dtype {
                 DType::F32 => whole(values.iter().map(|value| value.to_f32()).collect(), shape),
                 DType::F64 => whole(numbers.collect(), shape),
+                DType::F16 => whole(values.iter().map(|value| f16_of(value.to_f16())).collect(), shape),
+                DType::BF16 => whole(values.iter().map(|value| bf16_of(value.to_bf16())).collect(), shape),
                 DType::I32 => whole(numbers.map(|number| number as i32).collect(), shape),
+                DType::I8 => whole(numbers.map(|number| number as i8).collect(), shape),
+                DType::U8 => whole(numbers.map(|number| number as u8).collect(), shape),
                 DType::Bool => whole(numbers.map(|number| number != 0.0).collect(), shape),
             }
         })
@@ -123,9 +137,23 @@ pub fn f64s(tensor: &Tensor) -> Vec<f64> {
     match tensor.data() {
         Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
         Data::F64(values) => values.clone(),
+        Data::F16(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::BF16(values) => values.iter().map(|&value| f64::from(value)).collect(),
         Data::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::I8(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Data::U8(values) => values.iter().map(|&value| f64::from(value)).collect(),
         Data::Bool(values) => values.iter().map(|&value| f64::from(u8::from(value))).collect(),
     }
+}
+
+/// The nearest `f16`.
+pub fn f16_of(value: f64) -> f16 {
+    f16::from_bits(small::f16_bits(value))
+}
+
+/// The nearest `bf16`.
+pub fn bf16_of(value: f64) -> bf16 {
+    bf16::from_bits(small::bf16_bits(value))
 }
 
 fn whole<T: Element>(values: Vec<T>, shape: &[usize]) -> Outcome<Tensor> {

@@ -476,8 +476,21 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
     let mut passes: Vec<Pass> = Vec::new();
     // What is the same all over a place stays in registers.
     let mut values: Vec<NodeId> = Vec::new();
-    for step in regions.prologue.iter().chain(&regions.body) {
+    let mut steps = Step::flat(&regions.prologue);
+    steps.extend(Step::flat(&regions.body));
+    for step in steps {
         let step = match step {
+            Step::Repeat(repeat) => {
+                for state in &repeat.states {
+                    let nodes = state.ends.iter().chain([&state.carry]);
+                    if state.array {
+                        kept.extend(nodes.map(|&node| (node, Place::State(state.carry))));
+                    } else {
+                        values.extend(nodes);
+                    }
+                }
+                continue;
+            }
             Step::Region(region) => region,
             Step::Values(nodes) => {
                 values.extend(nodes);
@@ -522,6 +535,7 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
 fn uses(graph: &Graph, region: &Region) -> Vec<NodeId> {
     let reduces = match &region.kind {
         RegionKind::Reduce { reduces, .. } => reduces.as_slice(),
+        RegionKind::Scan { node, .. } => std::slice::from_ref(node),
         RegionKind::Map => &[],
     };
     let nodes = region.nodes.iter().chain(reduces);
@@ -538,6 +552,8 @@ fn place_of(graph: &Graph, node: NodeId, place: Place, full: DimSet) -> (String,
             (decl.name.clone(), bytes)
         }
         Place::Scratch => (format!("{node} in scratch memory"), graph.nodes[node].dtype.bytes()),
+        Place::State(carry) => (format!("the state {carry} of a loop"), graph.nodes[node].dtype.bytes()),
+        Place::Packed(_) => (format!("a copy of {node}"), graph.nodes[node].dtype.bytes()),
     }
 }
 
@@ -571,7 +587,7 @@ impl Operations {
             match stmt {
                 Stmt::Let(_, Inst::Prim(prim, _)) => *self.functions.entry(prim.name()).or_default() += 1,
                 Stmt::Let(_, Inst::Convert(_)) => *self.functions.entry("convert").or_default() += 1,
-                Stmt::Let(_, Inst::Load(_)) => self.loads += 1,
+                Stmt::Let(_, Inst::Load(_) | Inst::Gather(_)) => self.loads += 1,
                 Stmt::Store(..) => self.stores += 1,
                 Stmt::Let(..) | Stmt::For(_) | Stmt::If(_) | Stmt::Reduce(_) => {}
             }

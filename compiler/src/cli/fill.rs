@@ -3,6 +3,7 @@
 
 use std::f64::consts::TAU;
 
+use super::engine::{bf16_of, f16_of};
 use act::{DType, Tensor};
 use act_runtime::Error;
 
@@ -28,9 +29,11 @@ impl Source<'_> {
     /// In words.
     pub fn describe(&self, dtype: DType) -> String {
         match dtype {
-            DType::F32 | DType::F64 if self.positive => "sizes of standard normal numbers".to_owned(),
-            DType::F32 | DType::F64 => "standard normal".to_owned(),
+            _ if dtype.is_float() && self.positive => "sizes of standard normal numbers".to_owned(),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => "standard normal".to_owned(),
             DType::I32 => format!("uniform in 0..{}", self.below()),
+            DType::I8 => "uniform in -128..128".to_owned(),
+            DType::U8 => "uniform in 0..256".to_owned(),
             DType::Bool => "true or false".to_owned(),
         }
     }
@@ -42,7 +45,11 @@ impl Source<'_> {
         match dtype {
             DType::F32 => self.fill(shape, |i| self.sign(normal(key, i)) as f32),
             DType::F64 => self.fill(shape, |i| self.sign(normal(key, i))),
+            DType::F16 => self.fill(shape, |i| f16_of(self.sign(normal(key, i)))),
+            DType::BF16 => self.fill(shape, |i| bf16_of(self.sign(normal(key, i)))),
             DType::I32 => self.fill(shape, |i| (word(key, i) % below) as i32),
+            DType::I8 => self.fill(shape, |i| (word(key, i) >> 56) as i8),
+            DType::U8 => self.fill(shape, |i| (word(key, i) >> 56) as u8),
             DType::Bool => self.fill(shape, |i| word(key, i) >> 63 == 1),
         }
     }

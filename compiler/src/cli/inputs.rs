@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::engine::{bf16_of, f16_of};
 use act::graph::{Graph, NodeId, Op};
 use act::ops::Prim;
 use act::types::{DimId, DimKind};
 use act::{DType, Data, Kernel, Signature, Tensor};
 use act_runtime::abi::{Abi, ParamDecl, ParamKind, SizeExpr, Variant};
+use act_runtime::small;
 use act_runtime::{Bind, Error, Shapes};
 
 use super::fill::Source;
@@ -395,7 +397,8 @@ impl Call {
             match (&param.kind, &self.shapes.params[index]) {
                 _ if given => {}
                 (ParamKind::Scalar { default: None }, _) => {
-                    self.numbers[index] = Some(1.0);
+                    self.numbers[index] =
+                        Some(param.range.map_or(1.0, |(low, high)| 1.0_f64.clamp(low, high)));
                     self.origins[index] = Some("made up".to_owned());
                 }
                 (ParamKind::Array { default, .. }, Some(shape)) => match everywhere[index] {
@@ -435,7 +438,11 @@ impl Len for Data {
         match self {
             Data::F32(vec) => vec.len(),
             Data::F64(vec) => vec.len(),
+            Data::F16(vec) => vec.len(),
+            Data::BF16(vec) => vec.len(),
             Data::I32(vec) => vec.len(),
+            Data::I8(vec) => vec.len(),
+            Data::U8(vec) => vec.len(),
             Data::Bool(vec) => vec.len(),
         }
     }
@@ -447,7 +454,11 @@ fn tensor(param: &ParamDecl, values: &[f64], shape: &[usize]) -> Outcome<Tensor>
     let tensor = match param.dtype {
         DType::F32 => Tensor::from_vec(values.iter().map(|&value| value as f32).collect(), shape),
         DType::F64 => Tensor::from_vec(values.to_vec(), shape),
+        DType::F16 => Tensor::from_vec(values.iter().map(|&value| f16_of(value)).collect(), shape),
+        DType::BF16 => Tensor::from_vec(values.iter().map(|&value| bf16_of(value)).collect(), shape),
         DType::I32 => Tensor::from_vec(values.iter().map(|&value| value as i32).collect(), shape),
+        DType::I8 => Tensor::from_vec(values.iter().map(|&value| value as i8).collect(), shape),
+        DType::U8 => Tensor::from_vec(values.iter().map(|&value| value as u8).collect(), shape),
         DType::Bool => Tensor::from_vec(values.iter().map(|&value| value != 0.0).collect(), shape),
     };
     tensor.ok_or_else(|| {
@@ -457,12 +468,7 @@ fn tensor(param: &ParamDecl, values: &[f64], shape: &[usize]) -> Outcome<Tensor>
 
 /// Whole numbers stay what they are.
 fn check_number(param: &ParamDecl, value: f64) -> Outcome {
-    let fits = match param.dtype {
-        DType::F32 | DType::F64 => true,
-        DType::I32 => f64::from(value as i32) == value,
-        DType::Bool => value == 0.0 || value == 1.0,
-    };
-    match fits {
+    match small::element_bits(param.dtype, value).is_some() {
         true => Ok(()),
         false => Err(Error::Number { name: param.name.clone(), dtype: param.dtype, value }.into()),
     }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod fmt;
 pub mod opt;
 pub mod run;
+pub mod test;
 
 mod copy;
 mod engine;

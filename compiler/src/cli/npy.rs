@@ -9,12 +9,13 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use act::{DType, Data, Tensor};
-use act_runtime::MAX_AXES;
+use act_runtime::{MAX_AXES, small};
 use npyz::zip::CompressionMethod;
 use npyz::zip::result::ZipError;
 use npyz::zip::write::FileOptions;
 use npyz::{AutoSerialize, Serialize, WriterBuilder};
 
+use super::engine::{bf16_of, f16_of};
 use super::files::Staged;
 use super::inputs::Place;
 use super::{Failure, Outcome};
@@ -39,6 +40,7 @@ enum Values {
     Int(Vec<i64>, u8),
     Uint(Vec<u64>, u8),
     F16(Vec<f32>),
+    BF16(Vec<f32>),
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
@@ -254,6 +256,8 @@ enum Elem {
     Int(u8),
     Uint(u8),
     Float(u8),
+    /// Two bytes without a meaning: as which numpy writes a `bfloat16`, which is none of its own dtypes.
+    Raw,
 }
 
 impl Elem {
@@ -274,6 +278,7 @@ impl Elem {
             "f2" => Elem::Float(2),
             "f4" => Elem::Float(4),
             "f8" => Elem::Float(8),
+            "V2" => Elem::Raw,
             name if name.starts_with('O') => {
                 return Err("holds Python objects, which are not read".to_owned());
             }
@@ -289,6 +294,7 @@ impl Elem {
     fn bytes(self) -> u64 {
         match self {
             Elem::Bool => 1,
+            Elem::Raw => 2,
             Elem::Int(bytes) | Elem::Uint(bytes) | Elem::Float(bytes) => u64::from(bytes),
         }
     }
@@ -310,22 +316,12 @@ impl Elem {
                 Values::Int(words.map(|word| ((word << unused) as i64) >> unused).collect(), bytes)
             }
             Elem::Uint(bytes) => Values::Uint(words.collect(), bytes),
-            Elem::Float(2) => Values::F16(words.map(|word| half(word as u16)).collect()),
+            Elem::Float(2) => Values::F16(words.map(|word| small::f16_value(word as u16) as f32).collect()),
+            Elem::Raw => Values::BF16(words.map(|word| small::bf16_value(word as u16) as f32).collect()),
             Elem::Float(4) => Values::F32(words.map(|word| f32::from_bits(word as u32)).collect()),
             Elem::Float(_) => Values::F64(words.map(f64::from_bits).collect()),
         }
     }
-}
-
-/// The value of a binary16.
-fn half(bits: u16) -> f32 {
-    let (exponent, fraction) = (u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
-    let magnitude = match exponent {
-        0 => fraction as f32 / (1 << 24) as f32,
-        0x1f => f32::from_bits(0x7f80_0000 | fraction << 13),
-        _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),
-    };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
 impl Array {
@@ -339,7 +335,11 @@ impl Array {
         let tensor = match dtype {
             DType::F32 => Tensor::from_vec(self.values.f32s(), &shape),
             DType::F64 => Tensor::from_vec(self.values.f64s(), &shape),
-            DType::I32 => Tensor::from_vec(self.values.i32s()?, &shape),
+            DType::F16 => Tensor::from_vec(self.values.f64s().into_iter().map(f16_of).collect(), &shape),
+            DType::BF16 => Tensor::from_vec(self.values.f64s().into_iter().map(bf16_of).collect(), &shape),
+            DType::I32 => Tensor::from_vec(self.values.whole::<i32>(dtype)?, &shape),
+            DType::I8 => Tensor::from_vec(self.values.whole::<i8>(dtype)?, &shape),
+            DType::U8 => Tensor::from_vec(self.values.whole::<u8>(dtype)?, &shape),
             DType::Bool => Tensor::from_vec(self.values.bools(), &shape),
         };
         tensor.ok_or_else(|| format!("has a shape that is too large: {shape:?}"))
@@ -351,7 +351,11 @@ impl Array {
             Values::Int(_, 4) => Some(DType::I32),
             Values::F32(_) => Some(DType::F32),
             Values::F64(_) => Some(DType::F64),
-            Values::Int(..) | Values::Uint(..) | Values::F16(_) => None,
+            Values::F16(_) => Some(DType::F16),
+            Values::BF16(_) => Some(DType::BF16),
+            Values::Int(_, 1) => Some(DType::I8),
+            Values::Uint(_, 1) => Some(DType::U8),
+            Values::Int(..) | Values::Uint(..) => None,
         }
     }
 
@@ -361,6 +365,7 @@ impl Array {
             Values::Int(_, bytes) => format!("i{}", 8 * bytes),
             Values::Uint(_, bytes) => format!("u{}", 8 * bytes),
             Values::F16(_) => "f16".to_owned(),
+            Values::BF16(_) => "bf16".to_owned(),
             Values::F32(_) => "f32".to_owned(),
             Values::F64(_) => "f64".to_owned(),
         }
@@ -373,7 +378,9 @@ impl Array {
             Values::Bool(values) => *values = transposed(values, shape),
             Values::Int(values, _) => *values = transposed(values, shape),
             Values::Uint(values, _) => *values = transposed(values, shape),
-            Values::F16(values) | Values::F32(values) => *values = transposed(values, shape),
+            Values::F16(values) | Values::BF16(values) | Values::F32(values) => {
+                *values = transposed(values, shape)
+            }
             Values::F64(values) => *values = transposed(values, shape),
         }
     }
@@ -402,7 +409,7 @@ impl Values {
             Values::Bool(values) => values.into_iter().map(|value| f32::from(u8::from(value))).collect(),
             Values::Int(values, _) => values.into_iter().map(|value| value as f32).collect(),
             Values::Uint(values, _) => values.into_iter().map(|value| value as f32).collect(),
-            Values::F16(values) | Values::F32(values) => values,
+            Values::F16(values) | Values::BF16(values) | Values::F32(values) => values,
             Values::F64(values) => values.into_iter().map(|value| value as f32).collect(),
         }
     }
@@ -412,7 +419,9 @@ impl Values {
             Values::Bool(values) => values.into_iter().map(|value| f64::from(u8::from(value))).collect(),
             Values::Int(values, _) => values.into_iter().map(|value| value as f64).collect(),
             Values::Uint(values, _) => values.into_iter().map(|value| value as f64).collect(),
-            Values::F16(values) | Values::F32(values) => values.into_iter().map(f64::from).collect(),
+            Values::F16(values) | Values::BF16(values) | Values::F32(values) => {
+                values.into_iter().map(f64::from).collect()
+            }
             Values::F64(values) => values,
         }
     }
@@ -422,35 +431,37 @@ impl Values {
             Values::Bool(values) => values,
             Values::Int(values, _) => values.into_iter().map(|value| value != 0).collect(),
             Values::Uint(values, _) => values.into_iter().map(|value| value != 0).collect(),
-            Values::F16(values) | Values::F32(values) => {
+            Values::F16(values) | Values::BF16(values) | Values::F32(values) => {
                 values.into_iter().map(|value| value != 0.0).collect()
             }
             Values::F64(values) => values.into_iter().map(|value| value != 0.0).collect(),
         }
     }
 
-    /// Whole numbers must fit; others are rounded to nearest even.
-    fn i32s(self) -> Result<Vec<i32>, String> {
-        let misfit =
-            |i: usize, value: &dyn std::fmt::Display| format!("has {value} as element {i}, which is no i32");
-        let numbers = match self {
-            Values::Bool(values) => return Ok(values.into_iter().map(i32::from).collect()),
+    /// As integers: whole numbers must fit; others are rounded to nearest even, and must fit then.
+    fn whole<T: TryFrom<i64>>(self, dtype: DType) -> Result<Vec<T>, String> {
+        let misfit = |i: usize, value: &dyn std::fmt::Display| {
+            format!("has {value} as element {i}, which is no {dtype}")
+        };
+        fn one<T: TryFrom<i64>>(value: Option<i64>) -> Option<T> {
+            value.and_then(|value| T::try_from(value).ok())
+        }
+        let floats = match self {
             Values::Int(values, _) => {
                 let each = values.iter().enumerate();
-                return each.map(|(i, value)| i32::try_from(*value).map_err(|_| misfit(i, value))).collect();
+                return each.map(|(i, value)| one(Some(*value)).ok_or_else(|| misfit(i, value))).collect();
             }
             Values::Uint(values, _) => {
                 let each = values.iter().enumerate();
-                return each.map(|(i, value)| i32::try_from(*value).map_err(|_| misfit(i, value))).collect();
+                let one = |value: &u64| one(i64::try_from(*value).ok());
+                return each.map(|(i, value)| one(value).ok_or_else(|| misfit(i, value))).collect();
             }
-            floats => floats.f64s(),
+            others => others.f64s(),
         };
-        let whole = |(i, value): (usize, &f64)| {
-            let rounded = libm::rint(*value);
-            let fits = rounded >= f64::from(i32::MIN) && rounded <= f64::from(i32::MAX);
-            if fits { Ok(rounded as i32) } else { Err(misfit(i, value)) }
-        };
-        numbers.iter().enumerate().map(whole).collect()
+        let rounded = |value: f64| Some(libm::rint(value)).filter(|whole| whole.abs() < 9e15);
+        let each = floats.iter().enumerate();
+        each.map(|(i, value)| one(rounded(*value).map(|whole| whole as i64)).ok_or_else(|| misfit(i, value)))
+            .collect()
     }
 }
 
@@ -506,9 +517,35 @@ fn write_array(out: &mut dyn Write, tensor: &Tensor) -> std::io::Result<()> {
     match tensor.data() {
         Data::F32(values) => write_values(out, values, &shape),
         Data::F64(values) => write_values(out, values, &shape),
+        Data::F16(values) => write_bits(out, "<f2", values.iter().map(|value| value.to_bits()), &shape),
+        Data::BF16(values) => write_bits(out, "<V2", values.iter().map(|value| value.to_bits()), &shape),
         Data::I32(values) => write_values(out, values, &shape),
+        Data::I8(values) => write_values(out, values, &shape),
+        Data::U8(values) => write_values(out, values, &shape),
         Data::Bool(values) => write_values(out, values, &shape),
     }
+}
+
+/// Elements of two bytes, with numpy's name for them.
+fn write_bits(
+    out: &mut dyn Write,
+    descr: &str,
+    bits: impl Iterator<Item = u16>,
+    shape: &[u64],
+) -> std::io::Result<()> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", sizes.trim_end());
+    // What comes before the elements fills whole lines of a cache.
+    let start = 10;
+    let padding = (start + header.len() + 1).next_multiple_of(64) - start - header.len() - 1;
+    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\n');
+    out.write_all(b"\x93NUMPY\x01\x00")?;
+    out.write_all(&(header.len() as u16).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    let bytes: Vec<u8> = bits.flat_map(u16::to_le_bytes).collect();
+    out.write_all(&bytes)
 }
 
 fn write_values<T: AutoSerialize + Serialize + Copy>(
@@ -526,8 +563,9 @@ fn write_values<T: AutoSerialize + Serialize + Copy>(
 mod tests {
     use std::io::Cursor;
 
-    use super::{archive, half, read_array, read_member, write_array};
+    use super::{archive, read_array, read_member, write_array};
     use act::{DType, Tensor};
+    use act_runtime::{bf16, f16};
 
     /// A `.npy` of version 1 with this header and these bytes.
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
@@ -561,15 +599,32 @@ mod tests {
         );
         let cast = read(&bytes).unwrap().into_tensor(DType::I32, true).unwrap();
         assert_eq!(cast.as_slice::<i32>(), Some(&[1, 3, 5, 2, 4, -1][..]));
-        let numbers = [
-            (0x3c00, 1.0),
-            (0x0001, 5.960_464_5e-8),
-            (0xfbff, -65504.0),
-            (0x7c00, f32::INFINITY),
-            (0x8000, 0.0),
+    }
+
+    /// Numbers of 16 and 8 bits are read and written as they are; numpy has no bf16 and calls it two bytes.
+    #[test]
+    fn small_dtypes_come_back() {
+        let tensors = [
+            Tensor::from_vec([0x3c00, 0x0001, 0xfbff, 0x7c00, 0x8000].map(f16::from_bits).to_vec(), &[5]),
+            Tensor::from_vec([0x3f80, 0x0001, 0xff7f, 0x7f80, 0x8000].map(bf16::from_bits).to_vec(), &[5, 1]),
+            Tensor::from_vec(vec![-128_i8, 127, 0], &[1, 3]),
+            Tensor::from_vec(vec![255_u8], &[]),
         ];
-        assert!(numbers.iter().all(|&(bits, value)| half(bits) == value));
-        assert!(half(0x7e00).is_nan());
+        for tensor in tensors.map(Option::unwrap) {
+            let mut bytes = Vec::new();
+            write_array(&mut bytes, &tensor).unwrap();
+            let back = read(&bytes).unwrap().into_tensor(tensor.dtype(), false);
+            assert_eq!(back.as_ref(), Ok(&tensor));
+            assert!(read(&bytes).unwrap().into_tensor(DType::F32, false).is_err());
+            assert!(read(&bytes).unwrap().into_tensor(DType::F64, true).is_ok());
+        }
+        let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }";
+        let numbers: Vec<u8> =
+            [65519.9_f64, 1.0 + 2f64.powi(-11) + 2f64.powi(-52)].map(f64::to_le_bytes).concat();
+        let cast = read(&file(header, &numbers)).unwrap().into_tensor(DType::F16, true).unwrap();
+        assert_eq!(cast.as_slice(), Some(&[0x7bff, 0x3c01].map(f16::from_bits)[..]));
+        let small = |dtype| read(&file(header, &numbers)).unwrap().into_tensor(dtype, true).map(|_| ());
+        assert_eq!(small(DType::U8), Err("has 65519.9 as element 0, which is no u8".to_owned()));
     }
 
     #[test]

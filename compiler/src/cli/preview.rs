@@ -162,8 +162,8 @@ impl Style {
     fn of(cells: &[f64], dtype: DType) -> Style {
         match dtype {
             DType::Bool => return Style::Truth,
-            DType::I32 => return Style::Whole,
-            DType::F32 | DType::F64 => {}
+            DType::I32 | DType::I8 | DType::U8 => return Style::Whole,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {}
         }
         let sizes = || cells.iter().map(|cell| cell.abs()).filter(|size| size.is_finite() && *size > 0.0);
         let (least, most) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));

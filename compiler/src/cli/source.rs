@@ -51,11 +51,21 @@ pub fn read_text(path: &Path, limit: usize) -> Outcome<String> {
 }
 
 impl Text {
-    /// Reads a file.
+    /// Reads a file, and those that it uses.
     pub fn read(path: &Path) -> Outcome<Text> {
         let text = read_text(path, syntax::MAX_FILE)?;
         let mut sources = Sources::new();
         let file = sources.add(Source::new(path.display().to_string(), text));
+        syntax::uses::load(&mut sources, file, &mut |path| {
+            // Only the command line means standard input by `-`.
+            let place = if path == "-" { "./-" } else { path };
+            read_text(Path::new(place), syntax::MAX_FILE).map_err(|failure| match failure {
+                Failure::Message(message) => {
+                    message.strip_prefix(&format!("{path}: ")).unwrap_or(&message).to_owned()
+                }
+                Failure::Told | Failure::Closed => "it can't be read".to_owned(),
+            })
+        });
         Ok(Text { sources, file })
     }
 

@@ -35,7 +35,7 @@ pub fn declaration(param: &ParamDecl, signature: &Signature) -> String {
 fn number(dtype: DType, value: f64) -> String {
     match dtype {
         DType::Bool => (value != 0.0).to_string(),
-        DType::F32 | DType::F64 | DType::I32 => short(value),
+        _ => short(value),
     }
 }
 

@@ -8,7 +8,8 @@
 use std::mem::{offset_of, size_of};
 
 use act_runtime::abi::{Abi, DType, DimKind, KernelArgs, ParamKind, Signature, SizeExpr, Variant};
-use cranelift_codegen::ir::condcodes::IntCC;
+use act_runtime::small;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
     self, AbiParam, Block, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types,
 };
@@ -54,6 +55,7 @@ pub(super) fn entry(
             arguments(signature).iter().map(|arg| arg.role).zip(args.iter().copied()).collect();
         emitter.bind(&args);
         emitter.check_pointers();
+        emitter.check_ranges(&args);
         emitter.each_variant(abi, |emitter, index, variant| {
             emitter.run(&args, variant, &parts.phases[index], parts.control)
         });
@@ -138,7 +140,8 @@ fn clif_type(signature: &Signature, role: Role) -> Type {
             DType::F32 => types::F32,
             DType::F64 => types::F64,
             DType::I32 => types::I32,
-            DType::Bool => types::I8,
+            DType::F16 | DType::BF16 => types::I16,
+            DType::I8 | DType::U8 | DType::Bool => types::I8,
         },
         Role::Input(_) | Role::Output(_) | Role::Size(_) | Role::Workspace | Role::WorkspaceBytes => {
             types::I64
@@ -341,6 +344,43 @@ impl Emitter<'_, '_> {
             }
         }
         self.fail_if_any(&bad, errors::NULL);
+    }
+
+    /// Numbers lie in the ranges that they are declared with.
+    fn check_ranges(&mut self, args: &[(Role, Value)]) {
+        let mut bad = Vec::new();
+        for (index, param) in self.signature.params.iter().enumerate() {
+            let Some((low, high)) = param.range else { continue };
+            let value = self.scalar(args, index as u32);
+            let inside = match param.dtype {
+                DType::F32 => {
+                    let ends = [self.b.ins().f32const(low as f32), self.b.ins().f32const(high as f32)];
+                    self.float_between(value, ends)
+                }
+                DType::F64 => {
+                    let ends = [self.b.ins().f64const(low), self.b.ins().f64const(high)];
+                    self.float_between(value, ends)
+                }
+                DType::I32 | DType::Bool => {
+                    let ends = [low, high].map(|end| self.b.ins().iconst(types::I32, i64::from(end as i32)));
+                    let above = self.b.ins().icmp(IntCC::SignedLessThanOrEqual, ends[0], value);
+                    let below = self.b.ins().icmp(IntCC::SignedLessThanOrEqual, value, ends[1]);
+                    self.b.ins().band(above, below)
+                }
+                DType::F16 | DType::BF16 | DType::I8 | DType::U8 => {
+                    unreachable!("the text gives `{}` no range", param.name)
+                }
+            };
+            bad.push(self.b.ins().icmp_imm_s(IntCC::Equal, inside, 0));
+        }
+        self.fail_if_any(&bad, errors::RANGE);
+    }
+
+    /// Whether a number lies between two, which NaN does not.
+    fn float_between(&mut self, value: Value, [low, high]: [Value; 2]) -> Value {
+        let above = self.b.ins().fcmp(FloatCC::LessThanOrEqual, low, value);
+        let below = self.b.ins().fcmp(FloatCC::LessThanOrEqual, value, high);
+        self.b.ins().band(above, below)
     }
 
     fn pointer(&self, slot: usize) -> Value {
@@ -638,13 +678,9 @@ impl Emitter<'_, '_> {
     }
 
     fn element(&mut self, dtype: DType, value: f64) -> Value {
-        let (ty, bits) = match dtype {
-            DType::F32 => (types::I32, i64::from((value as f32).to_bits())),
-            DType::F64 => (types::I64, value.to_bits() as i64),
-            DType::I32 => (types::I32, i64::from(value as i32 as u32)),
-            DType::Bool => (types::I8, i64::from(value != 0.0)),
-        };
-        self.b.ins().iconst(ty, bits)
+        let ty = Type::int_with_byte_size(dtype.bytes() as u16).expect("elements have 1 to 8 bytes");
+        let bits = small::element_bits(dtype, value).expect("a default is a number of its dtype");
+        self.b.ins().iconst(ty, bits as i64)
     }
 
     /// Writes `count` elements of so many bytes.
@@ -687,7 +723,7 @@ impl Emitter<'_, '_> {
         let value = found.expect("scalars of a variant are numbers of the signature").1;
         match self.signature.params[param as usize].dtype {
             DType::Bool => self.b.ins().icmp_imm_s(IntCC::NotEqual, value, 0),
-            DType::F32 | DType::F64 | DType::I32 => value,
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::I32 | DType::I8 | DType::U8 => value,
         }
     }
 

@@ -52,5 +52,12 @@ pub(super) const CPU: Code = Code {
     doc: "the CPU or the operating system lacks what the code needs",
 };
 
+/// A number that is not allowed.
+pub(super) const RANGE: Code = Code {
+    name: "ACT_ERROR_RANGE",
+    number: -8,
+    doc: "a number lies outside of the range that its parameter is declared with, or is NaN",
+};
+
 /// All of them.
-pub(super) const ALL: [Code; 7] = [SIZE, COMPUTED, TOO_LARGE, NULL, OVERLAP, WORKSPACE, CPU];
+pub(super) const ALL: [Code; 8] = [SIZE, COMPUTED, TOO_LARGE, NULL, OVERLAP, WORKSPACE, CPU, RANGE];

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use act_runtime::abi::{DType, DimKind, ParamDecl, ParamKind, Signature};
+use act_runtime::small;
 use act_runtime::{AxesText, SizeText};
 
 use super::interface::{self, Argument, Role, arguments, c_type};
@@ -17,6 +18,10 @@ pub fn header(kernels: &[CompiledKernel], options: &ObjectOptions) -> String {
     text.push_str(".\n * Made by a program: changes will be lost.\n");
     text.push_str(INTRODUCTION);
     text.push_str(if options.assume_default_fp { DEFAULT_FP } else { ANY_FP });
+    let decls = |kernel: &CompiledKernel| [kernel.signature.params.clone(), kernel.signature.results.clone()];
+    if kernels.iter().flat_map(decls).flatten().any(|decl| matches!(decl.dtype, DType::F16 | DType::BF16)) {
+        text.push_str(SIXTEEN_BITS);
+    }
     text.push_str(" */\n#pragma once\n\n");
     text.push_str("#include <stdint.h>\n\n");
     error_codes(&mut text);
@@ -51,6 +56,11 @@ const INTRODUCTION: &str = " *
 const ANY_FP: &str = " *
  * The caller may flush subnormals to zero or round in another direction: the functions set that aside while they
  * run, so that the results are the same bits.
+";
+
+const SIXTEEN_BITS: &str = " *
+ * C has no type for floats of 16 bits that is there everywhere: `f16` (IEEE 754 binary16) and `bf16` (the upper half of
+ * a float) are uint16_t, their bits.
 ";
 
 const DEFAULT_FP: &str = " *
@@ -148,7 +158,11 @@ fn default(decl: &ParamDecl) -> Option<String> {
     Some(match decl.dtype {
         DType::F32 => format!("{:?}", value as f32),
         DType::F64 => format!("{value:?}"),
-        DType::I32 => format!("{}", value as i32),
+        DType::F16 | DType::BF16 => {
+            let bits = small::element_bits(decl.dtype, value)?;
+            format!("{:?}, as bits {bits:#06x}", small::element_value(decl.dtype, bits))
+        }
+        DType::I32 | DType::I8 | DType::U8 => format!("{}", value as i32),
         DType::Bool => format!("{}", value != 0.0),
     })
 }

@@ -79,13 +79,15 @@ pub(super) fn declaration(signature: &Signature, role: Role) -> Option<&ParamDec
     }
 }
 
-/// The C type of an element.
+/// The C type of an element. C has no floats of 16 bits everywhere: their bits.
 pub(super) const fn c_type(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 => "float",
         DType::F64 => "double",
+        DType::F16 | DType::BF16 => "uint16_t",
         DType::I32 => "int32_t",
-        DType::Bool => "uint8_t",
+        DType::I8 => "int8_t",
+        DType::U8 | DType::Bool => "uint8_t",
     }
 }
 

@@ -127,13 +127,22 @@ fn write_decl(f: &mut Formatter<'_>, decl: &ParamDecl) -> Result {
     let dtype = match decl.dtype {
         DType::F32 => "F32",
         DType::F64 => "F64",
+        DType::F16 => "F16",
+        DType::BF16 => "BF16",
         DType::I32 => "I32",
+        DType::I8 => "I8",
+        DType::U8 => "U8",
         DType::Bool => "Bool",
     };
     writeln!(f, "                ParamDecl {{")?;
     writeln!(f, "                    name: {},", text(&decl.name))?;
     writeln!(f, "                    dtype: DType::{dtype},")?;
     writeln!(f, "                    kind: {kind},")?;
+    let range = match decl.range {
+        Some((low, high)) => format!("Some(({}, {}))", float(low), float(high)),
+        None => "None".to_owned(),
+    };
+    writeln!(f, "                    range: {range},")?;
     writeln!(f, "                    doc: {},", text(&decl.doc))?;
     writeln!(f, "                }},")
 }
@@ -205,13 +214,14 @@ fn nested(lists: &[Vec<u32>]) -> String {
     list(lists.iter().map(list))
 }
 
-/// A default; one that is no number as its bits.
+/// A default.
 fn number(value: Option<f64>) -> String {
-    match value {
-        None => "None".to_owned(),
-        Some(value) if value.is_finite() => format!("Some({value:?})"),
-        Some(value) => format!("Some(f64::from_bits({:#x}))", value.to_bits()),
-    }
+    value.map_or("None".to_owned(), |value| format!("Some({})", float(value)))
+}
+
+/// A number; what is none as its bits.
+fn float(value: f64) -> String {
+    if value.is_finite() { format!("{value:?}") } else { format!("f64::from_bits({:#x})", value.to_bits()) }
 }
 
 fn size(expr: &SizeExpr) -> String {

@@ -2,13 +2,15 @@
 //! The oracle for accuracy; it rewrites nothing and cares little for speed.
 //!
 //! Needs a graph that [`verify`](super::verify::verify) accepts, of any stage. Sums run in canonical order. Integers wrap at
-//! 32 bits. Where the graph converts to `f32` (or an integer), the value is rounded, as `Convert` says; nowhere else.
+//! 32 bits. Where the graph converts to `f32` or less (or an integer), the value is rounded, as `Convert` says; nowhere else.
 
 use cranelift_entity::SecondaryMap;
+use rustc_hash::FxHashMap;
 
+use super::repeats::Nesting;
 use super::wide::Wide;
-use super::{Constant, Decl, Fold, Graph, Node, NodeId, Op};
-use crate::ops::{Prim, Reduction};
+use super::{Constant, Decl, Fold, Graph, Node, NodeId, Op, RepeatId, Steps};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimKind, DimSet};
 
 /// The results of `graph`, each row-major in the order of its declaration.
@@ -28,11 +30,17 @@ pub fn eval_wide(graph: &Graph, sizes: &[i64], inputs: &[Vec<Wide>]) -> Vec<Vec<
     assert_eq!(inputs.len(), graph.params.len(), "an input for each parameter");
     let sizes: Vec<usize> =
         sizes.iter().map(|&size| usize::try_from(size).expect("sizes are not negative")).collect();
-    let mut run = Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new() };
+    let nesting = Nesting::of(graph);
+    let mut run =
+        Run { graph, sizes: &sizes, inputs, values: SecondaryMap::new(), states: FxHashMap::default() };
     let mut uses = graph.use_counts();
     for (id, node) in &graph.nodes {
+        // What belongs to a loop is computed where the loop ends.
+        if !nesting.open(id).is_empty() {
+            continue;
+        }
         if uses[id] > 0 {
-            run.values[id] = run.value(node);
+            run.node(id, &nesting);
         }
         for &arg in node.op.args() {
             uses[arg] -= 1;
@@ -163,7 +171,11 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         | Prim::IDiv
         | Prim::IRem
         | Prim::Ctz
-        | Prim::Clz => unreachable!("`{prim}` is of the loop IR only"),
+        | Prim::Clz
+        | Prim::ToF16
+        | Prim::ToBf16
+        | Prim::OfF16
+        | Prim::OfBf16 => unreachable!("`{prim}` is of the loop IR only"),
     };
     if dtype == DType::I32 { wrapped(value) } else { value }
 }
@@ -174,7 +186,11 @@ pub fn convert(value: Wide, to: DType) -> Wide {
         DType::F32 => Wide::from(value.to_f32()),
         // From `f32`, whose values may be more exact here, and from integers, nothing is rounded.
         DType::F64 => value,
+        DType::F16 => Wide::from(value.to_f16()),
+        DType::BF16 => Wide::from(value.to_bf16()),
         DType::I32 => Wide::from(value.to_i64().clamp(i64::from(i32::MIN), i64::from(i32::MAX))),
+        DType::I8 => Wide::from(value.to_i64().clamp(i64::from(i8::MIN), i64::from(i8::MAX))),
+        DType::U8 => Wide::from(value.to_i64().clamp(0, i64::from(u8::MAX))),
         DType::Bool => Wide::from(holds(value)),
     }
 }
@@ -221,9 +237,56 @@ struct Run<'a> {
     inputs: &'a [Vec<Wide>],
     /// The elements of each node that is still needed, row-major over its dimensions in canonical order.
     values: SecondaryMap<NodeId, Vec<Wide>>,
+    /// The state of each loop that has come to its end.
+    states: FxHashMap<RepeatId, Vec<Vec<Wide>>>,
 }
 
 impl Run<'_> {
+    /// Computes a node, and first the loop that it is the end of.
+    fn node(&mut self, id: NodeId, nesting: &Nesting) {
+        let node = &self.graph.nodes[id];
+        self.values[id] = match node.op {
+            Op::Final { repeat, index, .. } => {
+                if !self.states.contains_key(&repeat) {
+                    self.repeat(repeat, nesting);
+                }
+                self.states[&repeat][index as usize].clone()
+            }
+            _ => self.value(node),
+        };
+    }
+
+    /// All steps of a loop.
+    fn repeat(&mut self, id: RepeatId, nesting: &Nesting) {
+        let repeat = &nesting.repeats[&id];
+        let steps = match self.graph.repeats[id] {
+            Steps::Number(steps) => i64::from(steps),
+            Steps::Size(dim) => self.size(dim) as i64,
+        };
+        let init = |&carry: &NodeId| match self.graph.nodes[carry].op {
+            Op::Carry { init, .. } => self.values[init].clone(),
+            ref op => unreachable!("{carry} is {op:?}, not carried"),
+        };
+        let mut state: Vec<Vec<Wide>> = repeat.carries.iter().map(init).collect();
+        for step in 0..steps {
+            for (&carry, value) in repeat.carries.iter().zip(state) {
+                self.values[carry] = value;
+            }
+            // The loops inside run anew.
+            self.states.retain(|inner, _| !nesting.repeats[inner].around.contains(&id));
+            for &node in &repeat.nodes {
+                match self.graph.nodes[node].op {
+                    Op::Carry { repeat, .. } if repeat == id => {}
+                    Op::Step(repeat) if repeat == id => self.values[node] = vec![Wide::from(step)],
+                    _ if nesting.innermost(node) == Some(id) => self.node(node, nesting),
+                    _ => {}
+                }
+            }
+            state = repeat.nexts.iter().map(|&next| self.values[next].clone()).collect();
+        }
+        self.states.insert(id, state);
+    }
+
     fn value(&self, node: &Node) -> Vec<Wide> {
         match &node.op {
             Op::Param(index) => self.param(*index as usize),
@@ -243,10 +306,14 @@ impl Run<'_> {
             Op::Fold { fold, state, args, dims } => {
                 self.fold(&self.graph.folds[*fold], *state as usize, args, *dims, node)
             }
+            Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, node),
+            Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, node),
             Op::Slice { value, dim, at } => self.slice(*value, *dim, *at as usize, node),
             Op::Stack { dim, values } => self.stack(*dim, values, node),
             Op::Broadcast(value) => self.for_each_place(node.dims, &[*value], |values| values[0]),
             Op::Rename { value, names } => self.rename(*value, names),
+            Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),
+            Op::Gather { dims, args } => self.gather(dims, args, node),
         }
     }
 
@@ -403,6 +470,50 @@ impl Run<'_> {
         states.into_iter().map(|states| states.map_or(empty, |states| states[state])).collect()
     }
 
+    /// Calls `visit` for each line along `dim` of an array, with the offset of its first element, the distance of its elements and
+    /// their number.
+    fn lines(&self, value: NodeId, dim: DimId, mut visit: impl FnMut(usize, usize, usize)) {
+        let dims = self.graph.nodes[value].dims;
+        let strides = self.strides(dims);
+        let (step, count) = (strides[dim.as_u32() as usize], self.size(dim));
+        self.walk(&self.canonical(dims.without(dim)), &[&strides], |offsets| visit(offsets[0], step, count));
+    }
+
+    fn scan(&self, scan: Scan, value: NodeId, dim: DimId, node: &Node) -> Vec<Wide> {
+        let array = &self.values[value];
+        let mut out = array.clone();
+        self.lines(value, dim, |start, step, count| {
+            let mut state = Wide::from(Constant::new(node.dtype, scan.start()).value());
+            for number in 0..count {
+                let at = start + step * if scan.reverse { count - 1 - number } else { number };
+                let next = apply(scan.reduction.combine(), node.dtype, &[array[at], state]);
+                out[at] = if scan.exclusive { state } else { next };
+                state = next;
+            }
+        });
+        out
+    }
+
+    fn kth_largest(&self, value: NodeId, k: NodeId, dim: DimId, node: &Node) -> Vec<Wide> {
+        let (array, k) = (&self.values[value], self.values[k][0].to_i64());
+        let over_nothing = if node.dtype == DType::I32 { f64::from(i32::MIN) } else { f64::NAN };
+        let mut out = Vec::new();
+        self.lines(value, dim, |start, step, count| {
+            let mut line: Vec<Wide> = (0..count).map(|number| array[start + step * number]).collect();
+            // NaN above all numbers.
+            line.sort_by(|a, b| {
+                let numbers = || b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal);
+                b.is_nan().cmp(&a.is_nan()).then_with(numbers)
+            });
+            let place = usize::try_from(k.min(count as i64) - 1).unwrap_or(0);
+            out.push(
+                line.get(place)
+                    .map_or(Wide::from(over_nothing), |&x| if x.is_zero() { Wide::ZERO } else { x }),
+            );
+        });
+        out
+    }
+
     fn slice(&self, value: NodeId, dim: DimId, at: usize, node: &Node) -> Vec<Wide> {
         let (strides, array) = (self.strides(self.graph.nodes[value].dims), &self.values[value]);
         let start = at * strides[dim.as_u32() as usize];
@@ -417,6 +528,31 @@ impl Run<'_> {
         let from: Vec<DimId> = self.graph.nodes[value].dims.iter().map(new).collect();
         let to = self.canonical(from.iter().copied().collect());
         self.reordered(&self.values[value], &from, &to)
+    }
+
+    /// The leaf's elements at the positions that the other operands give.
+    fn gather(&self, dims: &[DimId], args: &[NodeId], node: &Node) -> Vec<Wide> {
+        let leaf = self.graph.nodes[args[0]].dims;
+        let own = self.strides(leaf);
+        // What is gathered along does not go with the place, even if an index has that dimension, too.
+        let mut fixed = own.clone();
+        for dim in dims {
+            fixed[dim.as_u32() as usize] = 0;
+        }
+        let mut strides = vec![fixed];
+        strides.extend(args[1..].iter().map(|&index| self.strides(self.graph.nodes[index].dims)));
+        let strides: Vec<&[usize]> = strides.iter().map(Vec::as_slice).collect();
+        let mut out = Vec::new();
+        self.walk(&self.canonical(node.dims), &strides, |offsets| {
+            let mut at = Some(offsets[0]);
+            for ((dim, index), offset) in dims.iter().zip(&args[1..]).zip(&offsets[1..]) {
+                let position = usize::try_from(self.values[*index][*offset].to_i64());
+                let inside = position.ok().filter(|&position| position < self.size(*dim));
+                at = at.zip(inside).map(|(at, position)| at + position * own[dim.as_u32() as usize]);
+            }
+            out.push(at.map_or(Wide::ZERO, |at| self.values[args[0]][at]));
+        });
+        out
     }
 
     fn stack(&self, dim: DimId, values: &[NodeId], node: &Node) -> Vec<Wide> {

@@ -13,7 +13,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 
 use super::{Constant, Decl, Graph, NodeId, Op};
 use crate::diag::Span;
-use crate::types::{DType, DimSet};
+use crate::types::DType;
 
 /// A definition in [`Graph::folds`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +76,7 @@ pub fn part(name: &str) -> Graph {
         dim_params: Vec::new(),
         params: Vec::new(),
         folds: PrimaryMap::new(),
+        repeats: PrimaryMap::new(),
         nodes: PrimaryMap::new(),
         results: Vec::new(),
     }
@@ -83,7 +84,7 @@ pub fn part(name: &str) -> Graph {
 
 /// The declaration of a number in a part.
 pub fn number(name: String, dtype: DType) -> Decl {
-    Decl { name, dtype, axes: None, default: None, doc: String::new() }
+    Decl { name, dtype, axes: None, default: None, range: None, doc: String::new() }
 }
 
 /// Writes a part out in `graph` for some operands; gives its results. Their dimensions follow from the operands.
@@ -110,23 +111,4 @@ pub fn inline(graph: &mut Graph, part: &Graph, args: &[NodeId], span: Span) -> V
 pub fn split_condition<'a>(fold: &Fold, args: &'a [NodeId]) -> (&'a [NodeId], Option<NodeId>) {
     let (elements, cond) = args.split_at(fold.operands().len().min(args.len()));
     (elements, cond.first().copied())
-}
-
-impl Graph {
-    /// What a node reduces: its operands and the dimensions that go; none if it reduces nothing.
-    pub fn reduced<'a>(&self, op: &'a Op) -> Option<(&'a [NodeId], DimSet)> {
-        match op {
-            Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((args, *dims)),
-            Op::Param(_)
-            | Op::Const(_)
-            | Op::Index(_)
-            | Op::Size(_)
-            | Op::Prim(..)
-            | Op::Convert(_)
-            | Op::Slice { .. }
-            | Op::Stack { .. }
-            | Op::Broadcast(_)
-            | Op::Rename { .. } => None,
-        }
-    }
 }

@@ -12,7 +12,10 @@
 //! a `Prim` node are the union of its operands'. There is no node for broadcasting, but for [`Op::Broadcast`], which
 //! adds dimensions that no operand has.
 //!
-//! **dtypes.** `f32`, `f64`, `i32`, `bool`. The operands of a `Prim` have the types that its row demands
+//! **dtypes.** Values are computed in `f32`, `f64`, `i32` and `bool`. `f16`, `bf16`, `i8` and `u8` are *storage*
+//! ([`DType::is_storage`]): what a parameter or a result holds, or a number rounded to it. Such a node is a `Param` (or what
+//! picks, renames or repeats one), a `Const` or a `Convert` from a wider dtype; what takes it is a result, or a `Convert` to its
+//! arithmetic dtype ([`DType::arithmetic`]), which is exact. No function and no reduction does. The operands of a `Prim` have the types that its row demands
 //! ([`crate::ops::Typing`]); every conversion is an [`Op::Convert`] node. The meaning is that of real numbers with
 //! IEEE 754's special values and an exponent range without bound: [`eval`](mod@eval) computes exactly this, in double-double.
 //! Integers wrap at 32 bits.
@@ -26,30 +29,57 @@
 //! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
 //! [`Op::Fold`] is one number of the state of a reduction that the text defines: see [`folds`].
 //!
+//! **Scans.** An element of an [`Op::Scan`] is the combination of the operand's elements at the positions along `dim` up to its
+//! own (`reverse`: from its own on), without its own if `exclusive`; of none, the identity. Its order of combination has the two
+//! forms of a reduction over `dim`: in row form by groups, in column form one element after another; [`crate::lower`] writes it
+//! out. [`Op::KthLargest`] is the element that would stand at position `k - 1` if those along `dim` were in descending order, NaN
+//! first, -0 and +0 as +0. `k` is brought between 1 and the size; over nothing a float is NaN, an integer the smallest.
+//!
 //! **Fixed-size dimensions** have a size known at compilation ([`DimKind::Fixed`](crate::types::DimKind::Fixed)). [`Op::Slice`] picks a position
 //! of one; [`Op::Stack`] makes one out of values. The pass `unroll` replaces every node over a dimension that some
-//! node reduces, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
+//! node reduces, scans, slices or stacks by one node for each position; after it, `Slice` stands only directly on a
 //! [`Op::Param`] (or on such a slice, or on a `Rename`), and `Stack` only at results, on values or on other stacks.
 //!
 //! **fma.** `Prim::Fma` rounds once. Which product and sum become one is decided by the pass `contract` alone.
 //!
 //! **Renaming.** [`Op::Rename`] reads a parameter along other dimensions of the same sizes: `x` over `[i, d]` as `x` over `[j, d]`, for
-//! what compares every row with every other. It stands only directly on a `Param`.
+//! what compares every row with every other. It stands only directly on a `Param`, or on a `Carry` inside of its loop
+//! that is used in no other way (its array need not be one line for whom walks it along several dimensions at once).
+//!
+//! **Loops.** Each of [`Graph::repeats`] is run for its number of steps, one after another. [`Op::Carry`] is a part of its
+//! state at the beginning of a step: the operand in the first one, in every other what the step before gave. [`Op::Step`]
+//! is the number of the step, from 0. Nodes made of these belong to the step, as ordinary functions of their operands; what is
+//! made of neither is the same in every step. [`Op::Final`] is a part of the state after the last step: its operands are
+//! all carried values, in order, and then what a step makes of them, in the same order; without a step it is the first
+//! value. What is made of the end of a loop is outside of it again, or in a loop around it. All nodes stay in the one
+//! list, operands first ([`repeats::Nesting`] sorts them).
+//!
+//! **Gathering.** [`Op::Gather`] reads a leaf (a parameter, its renaming, slices of them) at computed positions along some of its
+//! dimensions: the element where each such dimension is at the position that its index has at the place, and every other
+//! dimension is at the place. Where a position lies outside of its dimension the element is 0 (`false`), and nothing is read.
+//! What the language gives there is selected above it. A leaf's dimension that an index has, too, is at one place for both.
 //!
 //! # Rules (checked by [`verify`](mod@verify))
 //!
 //! 1. Operands come before their node.
 //! 2. Dimensions of a node follow from its operands as said above; a `Param`'s are those of its declaration.
-//! 3. dtypes follow the row of the function; `Convert` changes the dtype or is an error; a `Const`'s bits fit it.
+//! 3. dtypes follow the row of the function; `Convert` changes the dtype in a step that there is (storage only from and to what
+//!    is computed in); a `Const`'s bits fit it.
 //! 4. `Reduce` has one operand, or two if it is a `Sum` of floats of the same dtype; it reduces at least one
 //!    dimension, and only dimensions that the operands have together. `Max`, `Min` of the language on floats stay in
 //!    the graph; `bool` is not reduced.
 //! 5. `Slice` names a fixed-size dimension of its operand and a position inside it. `Stack` has as many operands as
 //!    its fixed-size dimension positions, none of which has that dimension, all of one dtype. `Broadcast` adds at
-//!    least one dimension. `Rename` stands on a parameter, and gives different dimensions of it different new ones, which
-//!    it has not, or which change places.
-//! 6. Results have the dimensions and dtype of their declaration.
-//! 7. The parts of a fold are graphs of constants, functions and conversions, without dimensions, that keep these rules, with the
+//!    least one dimension. `Rename` stands on a parameter or a carried value, and gives different dimensions of it different new ones, which
+//!    it has not, or which change places. `Gather` stands on a leaf, names dimensions of it, each once, and has an `i32` for
+//!    each.
+//! 6. `Scan` runs along a dimension of its operand, by a sum, a product or a maximum, not of `bool`; `KthLargest` is of numbers,
+//!    its `k` one `i32` without dimensions, and its dimension not of a fixed size of 1 to 64.
+//! 7. Results have the dimensions and dtype of their declaration, and are in no loop.
+//! 8. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
+//!    `Final`'s operands are the loop's `Carry` nodes in order, each once; every `Final` of a loop has the same operands. Of two
+//!    loops at most one lies in the other.
+//! 9. The parts of a fold are graphs of constants, functions and conversions, without dimensions, that keep these rules, with the
 //!    parameters and results that [`folds`] says. A `Fold` node has the operands of its definition, or a condition
 //!    besides, and reduces as a `Reduce` does.
 //!
@@ -70,8 +100,10 @@
 //! `leading`, a fixed size, or computed, in parentheses: `half = 2, j = (d + 1)`, with `/^` for a quotient rounded up; the
 //! second dimension called `d` is written `d'2`. `with g = 32` gives dimension parameters.
 //! `const 0x3f800000 (1.0) : f32` gives bits and, for the reader, the number; `index d`, `size n, d`, `convert %1`,
-//! `sum %1 over d`, `sum %1 * %2 over d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
-//! `i`). A `#` begins a comment.
+//! `sum %1 over d`, `sum %1 * %2 over d`, `cumsum %1 along d reverse exclusive`,
+//! `kth_largest %1, %2 along d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
+//! `i`), `gather %0 d=%3, c=%4`. `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
+//! begins with `%2`, `step r0` the number of the step, `final r0.1 %3, %4, %5, %6` its last value. A `#` begins a comment.
 //!
 //! A fold stands before the nodes; `fold0.1 %0, %3 over d` is the second number of its state.
 //!
@@ -89,14 +121,15 @@
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::diag::Span;
-use crate::ops::{Prim, Reduction};
-use crate::types::{DType, Dim, DimId, DimSet};
+use crate::ops::{Prim, Reduction, Scan};
+use crate::types::{DType, Dim, DimId, DimSet, small};
 
 pub mod eval;
 pub mod folds;
 pub mod parse;
 pub mod print;
 pub mod regions;
+pub mod repeats;
 pub mod verify;
 pub mod wide;
 
@@ -104,6 +137,7 @@ pub use eval::eval;
 pub use folds::{Fold, FoldId};
 pub use parse::parse;
 pub use print::print;
+pub use repeats::{RepeatId, Steps};
 pub use verify::verify;
 
 /// A node of a graph.
@@ -116,17 +150,21 @@ entity_impl!(NodeId, "%");
 pub struct Constant {
     /// Its type.
     pub dtype: DType,
-    /// Its bits, the upper ones zero: IEEE 754 for floats, two's complement in 32 bits for `i32`, 0 or 1 for `bool`.
+    /// Its bits, the upper ones zero: IEEE 754 for floats, two's complement for integers, 0 or 1 for `bool`.
     pub bits: u64,
 }
 
 impl Constant {
-    /// `value` rounded to the dtype (bool: whether it is not zero; i32: towards zero, saturated).
+    /// `value` rounded to the dtype (bool: whether it is not zero; integers: towards zero, saturated).
     pub fn new(dtype: DType, value: f64) -> Constant {
         let bits = match dtype {
             DType::F32 => u64::from((value as f32).to_bits()),
             DType::F64 => value.to_bits(),
+            DType::F16 => u64::from(small::f16_bits(value)),
+            DType::BF16 => u64::from(small::bf16_bits(value)),
             DType::I32 => u64::from(value as i32 as u32),
+            DType::I8 => u64::from(value as i8 as u8),
+            DType::U8 => u64::from(value as u8),
             DType::Bool => u64::from(value != 0.0),
         };
         Constant { dtype, bits }
@@ -134,12 +172,7 @@ impl Constant {
 
     /// Its value; every dtype's fits exactly.
     pub fn value(self) -> f64 {
-        match self.dtype {
-            DType::F32 => f64::from(f32::from_bits(self.bits as u32)),
-            DType::F64 => f64::from_bits(self.bits),
-            DType::I32 => f64::from(self.bits as u32 as i32),
-            DType::Bool => f64::from(self.bits as u32),
-        }
+        small::element_value(self.dtype, self.bits)
     }
 }
 
@@ -156,8 +189,8 @@ pub enum Op {
     Size(DimSet),
     /// A scalar function of its operands, place by place.
     Prim(Prim, Vec<NodeId>),
-    /// The operand in the node's dtype: correctly rounded; float to i32 rounds to nearest even, saturates, NaN gives
-    /// 0; to bool: not zero; from bool: 0 or 1.
+    /// The operand in the node's dtype: correctly rounded; float to integer rounds to nearest even, saturates, NaN gives
+    /// 0; `i32` to a smaller integer saturates; to bool: not zero; from bool: 0 or 1.
     Convert(NodeId),
     /// A reduction of one operand over `dims`, or the sum of the products of two.
     Reduce {
@@ -180,6 +213,22 @@ pub enum Op {
         /// The dimensions that go.
         dims: DimSet,
     },
+    /// A running combination along one dimension.
+    Scan {
+        /// Which, and how.
+        scan: Scan,
+        /// Operand.
+        value: NodeId,
+        /// The dimension along which it runs.
+        dim: DimId,
+    },
+    /// The `k`-th largest element along a dimension, which goes.
+    KthLargest {
+        /// The operand, and `k`.
+        args: [NodeId; 2],
+        /// The dimension that goes.
+        dim: DimId,
+    },
     /// The operand at one position of a fixed-size dimension.
     Slice {
         /// Operand.
@@ -198,13 +247,40 @@ pub enum Op {
     },
     /// The operand, the same all along the node's further dimensions.
     Broadcast(NodeId),
-    /// A parameter along other dimensions: its element where each dimension `from` is at the position of `to`.
+    /// A parameter or a carried value along other dimensions: its element where each dimension `from` is at the position of `to`.
     Rename {
-        /// The parameter.
+        /// The parameter, or the carried value.
         value: NodeId,
-        /// Pairs of a dimension of the parameter and the one that takes its place, in canonical order. All pairs act at
+        /// Pairs of a dimension of it and the one that takes its place, in canonical order. All pairs act at
         /// once.
         names: Vec<(DimId, DimId)>,
+    },
+    /// Part of a loop's state at the beginning of a step.
+    Carry {
+        /// The loop.
+        repeat: RepeatId,
+        /// Which part.
+        index: u32,
+        /// What it is in the first step.
+        init: NodeId,
+    },
+    /// The number of the step of a loop, from 0: `i32`.
+    Step(RepeatId),
+    /// Part of a loop's state after its last step.
+    Final {
+        /// The loop.
+        repeat: RepeatId,
+        /// Which part.
+        index: u32,
+        /// All of its `Carry` nodes, then what a step makes of each.
+        values: Vec<NodeId>,
+    },
+    /// A leaf at computed positions along some of its dimensions; 0 where one lies outside.
+    Gather {
+        /// The leaf's dimensions that go, in canonical order.
+        dims: Vec<DimId>,
+        /// The leaf, and a position for each of the dimensions.
+        args: Vec<NodeId>,
     },
 }
 
@@ -212,29 +288,50 @@ impl Op {
     /// Its operands, in order.
     pub fn args(&self) -> &[NodeId] {
         match self {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &[],
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &[],
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Fold { args, .. }
-            | Op::Stack { values: args, .. } => args,
+            | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
+            | Op::Final { values: args, .. } => args,
+            Op::KthLargest { args, .. } => args,
             Op::Convert(value)
+            | Op::Scan { value, .. }
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
             | Op::Rename { value, .. } => std::slice::from_ref(value),
+        }
+    }
+
+    /// For what runs over places of its operands and needs a loop of its own (a reduction, a scan, a k-th largest): the operands that
+    /// it runs over, and the dimensions along which it does.
+    pub fn gathers(&self) -> Option<(&[NodeId], DimSet)> {
+        match self {
+            Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((args, *dims)),
+            Op::Scan { value, dim, .. } => Some((std::slice::from_ref(value), DimSet::one(*dim))),
+            Op::KthLargest { args, dim } => Some((&args[..1], DimSet::one(*dim))),
+            _ => None,
         }
     }
 
     /// Its operands, to be replaced.
     pub fn args_mut(&mut self) -> &mut [NodeId] {
         match self {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => &mut [],
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &mut [],
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
             | Op::Fold { args, .. }
-            | Op::Stack { values: args, .. } => args,
+            | Op::Stack { values: args, .. }
+            | Op::Gather { args, .. }
+            | Op::Final { values: args, .. } => args,
+            Op::KthLargest { args, .. } => args,
             Op::Convert(value)
+            | Op::Scan { value, .. }
             | Op::Slice { value, .. }
             | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
             | Op::Rename { value, .. } => std::slice::from_mut(value),
         }
     }
@@ -265,6 +362,8 @@ pub struct Decl {
     pub axes: Option<Vec<Vec<DimId>>>,
     /// What it is when left out.
     pub default: Option<f64>,
+    /// From which number to which a scalar parameter goes, both included and of its dtype; calls with others are refused.
+    pub range: Option<(f64, f64)>,
     /// Documentation.
     pub doc: String,
 }
@@ -296,6 +395,8 @@ pub struct Graph {
     pub params: Vec<Decl>,
     /// The reductions of the text that nodes use.
     pub folds: PrimaryMap<FoldId, Fold>,
+    /// Loops: how many steps each has.
+    pub repeats: PrimaryMap<RepeatId, Steps>,
     /// Nodes, operands first.
     pub nodes: PrimaryMap<NodeId, Node>,
     /// Results: declaration and value.
@@ -334,13 +435,21 @@ impl Graph {
         let union = op.args().iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims));
         match op {
             Op::Param(index) => self.params[*index as usize].dims(),
-            Op::Const(_) | Op::Size(_) => DimSet::EMPTY,
+            Op::Const(_) | Op::Size(_) | Op::Step(_) => DimSet::EMPTY,
+            Op::Final { index, values, .. } => {
+                values.get(*index as usize).map_or(DimSet::EMPTY, |&carry| self.nodes[carry].dims)
+            }
             Op::Index(dim) => DimSet::one(*dim),
-            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => union,
+            Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) | Op::Scan { .. } | Op::Carry { .. } => union,
             Op::Reduce { dims, .. } | Op::Fold { dims, .. } => union.difference(*dims),
-            Op::Slice { dim, .. } => union.without(*dim),
+            Op::Slice { dim, .. } | Op::KthLargest { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
+            Op::Gather { dims, args } => {
+                let (leaf, indices) = args.split_first().expect("a gather has a leaf");
+                let kept = self.nodes[*leaf].dims.difference(dims.iter().copied().collect());
+                kept.union(self.operand_dims(indices))
+            }
         }
     }
 

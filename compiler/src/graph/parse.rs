@@ -7,9 +7,9 @@ use std::fmt;
 
 use cranelift_entity::PrimaryMap;
 
-use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, folds};
+use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use crate::diag::Span;
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// Parentheses in the size of a dimension may be nested this deep.
@@ -95,6 +95,7 @@ impl Block<'_> {
             dim_params: Vec::new(),
             params: Vec::new(),
             folds: PrimaryMap::new(),
+            repeats: PrimaryMap::new(),
             nodes: PrimaryMap::new(),
             results: Vec::new(),
         };
@@ -149,7 +150,11 @@ impl Reader<'_> {
                 word @ ("lift" | "step" | "merge" | "end") if self.fold.is_some() => {
                     self.part(word, &mut tokens)?;
                 }
-                other => return Err(format!("expected a node, `dims`, `with` or `doc`, not `{other}`")),
+                "repeats" => self.repeats(&mut tokens)?,
+                other => {
+                    let message = "expected a node, `dims`, `with`, `repeats` or `doc`";
+                    return Err(format!("{message}, not `{other}`"));
+                }
             }
         }
         tokens.end()
@@ -292,6 +297,25 @@ impl Reader<'_> {
         self.signature(tokens)
     }
 
+    /// `r0 = 64, r1 = size n`, after the word `repeats`.
+    fn repeats(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
+        loop {
+            let (name, next) = (tokens.word()?, self.graph.repeats.next_key());
+            if name != next.to_string() {
+                return Err(format!("the next loop is {next}, not {name}"));
+            }
+            tokens.mark("=")?;
+            let steps = match tokens.word()? {
+                "size" => Steps::Size(self.dim(tokens)?),
+                steps => Steps::Number(number(steps)?),
+            };
+            self.graph.repeats.push(steps);
+            if !tokens.eat(",") {
+                return Ok(());
+            }
+        }
+    }
+
     /// `softmax(%0 x: f32[.., d]) -> (y: f32[.., d] = %4)`, after the word `graph`.
     fn header(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
         self.graph.name = tokens.word()?.to_owned();
@@ -304,6 +328,11 @@ impl Reader<'_> {
             tokens.mark("%")?;
             let index = self.next_number(tokens)?;
             let mut decl = self.decl(tokens)?;
+            if tokens.eat("in") {
+                let low = number(tokens.word()?)?;
+                tokens.mark("to")?;
+                decl.range = Some((low, number(tokens.word()?)?));
+            }
             if tokens.eat("=") {
                 decl.default = Some(number(tokens.word()?)?);
             }
@@ -335,7 +364,7 @@ impl Reader<'_> {
         let name = tokens.word()?.to_owned();
         tokens.mark(":")?;
         let dtype = dtype(tokens.word()?)?;
-        let mut decl = Decl { name, dtype, axes: None, default: None, doc: String::new() };
+        let mut decl = Decl { name, dtype, axes: None, default: None, range: None, doc: String::new() };
         if tokens.eat("[") {
             let axes = decl.axes.insert(Vec::new());
             while !tokens.eat("]") {
@@ -390,6 +419,17 @@ impl Reader<'_> {
                 tokens.mark("=")?;
                 Op::Slice { value, dim, at: number(tokens.word()?)? }
             }
+            "gather" => {
+                let (mut dims, mut args) = (Vec::new(), vec![tokens.node()?]);
+                loop {
+                    dims.push(self.dim(tokens)?);
+                    tokens.mark("=")?;
+                    args.push(tokens.node()?);
+                    if !tokens.eat(",") {
+                        break Op::Gather { dims, args };
+                    }
+                }
+            }
             "rename" => {
                 let (value, mut names) = (tokens.node()?, Vec::new());
                 loop {
@@ -401,6 +441,19 @@ impl Reader<'_> {
                     }
                 }
             }
+            "carry" => {
+                let (repeat, index) = part(tokens.word()?)?;
+                Op::Carry { repeat, index, init: tokens.node()? }
+            }
+            "step" => Op::Step(repeat(tokens.word()?)?),
+            "final" => {
+                let (repeat, index) = part(tokens.word()?)?;
+                let mut values = vec![tokens.node()?];
+                while tokens.eat(",") {
+                    values.push(tokens.node()?);
+                }
+                Op::Final { repeat, index, values }
+            }
             "stack" => {
                 let dim = self.dim(tokens)?;
                 tokens.mark("(")?;
@@ -411,7 +464,23 @@ impl Reader<'_> {
                 }
                 Op::Stack { dim, values }
             }
-            name => self.function(name, tokens)?,
+            "kth_largest" => {
+                let value = tokens.node()?;
+                tokens.mark(",")?;
+                let args = [value, tokens.node()?];
+                tokens.mark("along")?;
+                Op::KthLargest { args, dim: self.dim(tokens)? }
+            }
+            name => match Scan::from_name(name) {
+                Some(reduction) => {
+                    let value = tokens.node()?;
+                    tokens.mark("along")?;
+                    let dim = self.dim(tokens)?;
+                    let (reverse, exclusive) = (tokens.eat("reverse"), tokens.eat("exclusive"));
+                    Op::Scan { scan: Scan { reduction, reverse, exclusive }, value, dim }
+                }
+                None => self.function(name, tokens)?,
+            },
         })
     }
 
@@ -472,6 +541,23 @@ impl Reader<'_> {
         }
         Ok(dims)
     }
+}
+
+/// `r0`.
+fn repeat(word: &str) -> Result<RepeatId> {
+    let digits = word.strip_prefix('r').ok_or_else(|| format!("expected a loop such as r0, not `{word}`"))?;
+    match number(digits)? {
+        u32::MAX => Err("the number of a loop is too large".to_owned()),
+        index => Ok(RepeatId::from_u32(index)),
+    }
+}
+
+/// `r0.1`.
+fn part(word: &str) -> Result<(RepeatId, u32)> {
+    let (name, index) = word
+        .split_once('.')
+        .ok_or_else(|| format!("expected a part of a state such as r0.1, not `{word}`"))?;
+    Ok((repeat(name)?, number(index)?))
 }
 
 /// `0x3f800000 (1)`; the dtype follows from the node's type.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op};
+use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, Steps};
 use crate::types::{DType, DimId, DimKind, DimSet, SizeExpr};
 
 /// The text form; what [`parse`](super::parse::parse) reads.
@@ -83,7 +83,8 @@ fn print_header(out: &mut String, graph: &Graph, names: &DimNames) {
 fn print_signature(out: &mut String, graph: &Graph, names: &DimNames) {
     let params = graph.params.iter().enumerate().map(|(index, decl)| {
         let default = decl.default.map(|value| format!(" = {value:?}")).unwrap_or_default();
-        format!("%{index} {}{default}", decl_text(decl, names))
+        let range = decl.range.map(|(low, high)| format!(" in {low:?} to {high:?}")).unwrap_or_default();
+        format!("%{index} {}{range}{default}", decl_text(decl, names))
     });
     let results = graph.results.iter().map(|(decl, value)| format!("{} = {value}", decl_text(decl, names)));
     let _ = writeln!(out, "({}) -> ({})", join(params), join(results));
@@ -98,6 +99,13 @@ fn print_dims(out: &mut String, graph: &Graph, names: &DimNames) {
     if !graph.dim_params.is_empty() {
         let values = graph.dim_params.iter().map(|(name, value)| format!("{name} = {value}"));
         let _ = writeln!(out, "  with {}", join(values));
+    }
+    if !graph.repeats.is_empty() {
+        let steps = graph.repeats.iter().map(|(id, steps)| match steps {
+            Steps::Number(steps) => format!("{id} = {steps}"),
+            Steps::Size(dim) => format!("{id} = size {}", names.get(*dim)),
+        });
+        let _ = writeln!(out, "  repeats {}", join(steps));
     }
 }
 
@@ -193,6 +201,15 @@ impl fmt::Display for NodeText<'_> {
             Op::Fold { fold, state, args, dims } => {
                 write!(f, "{fold}.{state} {} over {}", list(args, ", "), names.list(dims.iter()))?
             }
+            Op::Scan { scan, value, dim } => {
+                let flag = |set: bool, word| if set { word } else { "" };
+                let (reverse, exclusive) =
+                    (flag(scan.reverse, " reverse"), flag(scan.exclusive, " exclusive"));
+                write!(f, "{} {value} along {}{reverse}{exclusive}", scan.name(), names.get(*dim))?
+            }
+            Op::KthLargest { args, dim } => {
+                write!(f, "kth_largest {} along {}", list(args, ", "), names.get(*dim))?
+            }
             Op::Slice { value, dim, at } => write!(f, "slice {value} {}={at}", names.get(*dim))?,
             Op::Stack { dim, values } => write!(f, "stack {}({})", names.get(*dim), list(values, ", "))?,
             Op::Broadcast(value) => write!(f, "broadcast {value}")?,
@@ -202,6 +219,19 @@ impl fmt::Display for NodeText<'_> {
                     .map(|(from, to)| format!("{}={}", names.get(*from), names.get(*to)))
                     .collect();
                 write!(f, "rename {value} {}", pairs.join(", "))?
+            }
+            Op::Carry { repeat, index, init } => write!(f, "carry {repeat}.{index} {init}")?,
+            Op::Step(repeat) => write!(f, "step {repeat}")?,
+            Op::Final { repeat, index, values } => {
+                write!(f, "final {repeat}.{index} {}", list(values, ", "))?
+            }
+            Op::Gather { dims, args } => {
+                let pairs: Vec<String> = dims
+                    .iter()
+                    .zip(&args[1..])
+                    .map(|(dim, at)| format!("{}={at}", names.get(*dim)))
+                    .collect();
+                write!(f, "gather {} {}", args[0], pairs.join(", "))?
             }
         }
         write!(f, " : {}", type_text(self.node.dtype, self.node.dims, names))
@@ -223,7 +253,8 @@ fn bits_text(constant: Constant) -> String {
     match dtype {
         DType::F32 => format!("{bits:#010x} ({:?})", f32::from_bits(bits as u32)),
         DType::F64 => format!("{bits:#018x} ({:?})", f64::from_bits(bits)),
-        DType::I32 => format!("{bits:#x} ({})", bits as u32 as i32),
+        DType::F16 | DType::BF16 => format!("{bits:#06x} ({:?})", constant.value()),
+        DType::I32 | DType::I8 | DType::U8 => format!("{bits:#x} ({})", constant.value()),
         DType::Bool => format!("{bits:#x} ({})", bits != 0),
     }
 }

@@ -16,13 +16,14 @@
 //! reduction loop or a map that stores. The nodes of [`Region::nodes`] are computed inside it for each
 //! place, in order; a node may be computed by several regions, with the same bits each time. What a region
 //! needs and does not compute is a parameter, a value of an earlier step, or was *kept* in memory by an earlier region
-//! ([`Region::keeps`]).
+//! ([`Region::keeps`]). Or it is a loop of the graph ([`Step::Repeat`]) with steps of its own; what they compute is there until
+//! the end of the step.
 
 mod verify;
 
 use std::fmt;
 
-use crate::graph::{Form, Graph, NodeId};
+use crate::graph::{Form, Graph, NodeId, RepeatId};
 use crate::types::{DimId, DimSet};
 
 pub use verify::verify;
@@ -39,6 +40,11 @@ pub enum Place {
     Borrow(usize),
     /// A scratch array over the value's groups that are not parallel.
     Scratch,
+    /// A copy over all groups of the value, parallel ones too, with this one innermost: for the regions that name it in
+    /// [`Region::packed`], and no others.
+    Packed(Group),
+    /// The array of that carried value of a loop.
+    State(NodeId),
 }
 
 /// What the innermost loops of a region are.
@@ -56,6 +62,16 @@ pub enum RegionKind {
         /// The reductions.
         reduces: Vec<NodeId>,
     },
+    /// A scan or a k-th largest: in row form the operand is computed along the group, kept in memory of the region's own, worked on
+    /// there, and a scan's elements are then stored; in column form it is one sequential loop over the group, with lanes across.
+    Scan {
+        /// In which order.
+        form: Form,
+        /// The group, of one dimension, along which it runs.
+        along: Group,
+        /// The node: `Op::Scan` or `Op::KthLargest`.
+        node: NodeId,
+    },
     /// Nothing is reduced; values are stored.
     Map,
 }
@@ -72,6 +88,8 @@ pub struct Region {
     pub nodes: Vec<NodeId>,
     /// Values stored.
     pub keeps: Vec<(NodeId, Place)>,
+    /// Values read from the copy that has the group innermost which carries the lanes here.
+    pub packed: Vec<(NodeId, Group)>,
 }
 
 /// Part of what is done for one parallel place.
@@ -81,6 +99,49 @@ pub enum Step {
     Values(Vec<NodeId>),
     /// A loop nest.
     Region(Region),
+    /// A loop of the graph.
+    Repeat(Repeat),
+}
+
+/// A loop whose steps are done one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// Which.
+    pub id: RepeatId,
+    /// Its state, in order.
+    pub states: Vec<State>,
+    /// What is done in each step.
+    pub steps: Vec<Step>,
+}
+
+/// A part of a loop's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// What it is at the beginning of a step.
+    pub carry: NodeId,
+    /// What it is in the first one.
+    pub init: NodeId,
+    /// What it is at the end of a step.
+    pub next: NodeId,
+    /// What it is after the last one.
+    pub ends: Vec<NodeId>,
+    /// Whether it is an array ([`Place::State`]), filled before the loop and at the end of each step; otherwise it is
+    /// the same all over a place.
+    pub array: bool,
+}
+
+impl Step {
+    /// Every step of a list in the order of execution, those inside of loops after the loop.
+    pub fn flat(steps: &[Step]) -> Vec<&Step> {
+        let mut all = Vec::new();
+        for step in steps {
+            all.push(step);
+            if let Step::Repeat(repeat) = step {
+                all.extend(Step::flat(&repeat.steps));
+            }
+        }
+        all
+    }
 }
 
 /// The loop nests of a kernel.
@@ -116,9 +177,10 @@ impl Regions {
 
     /// Every region in the order of execution.
     pub fn all(&self) -> impl Iterator<Item = &Region> {
-        self.prologue.iter().chain(&self.body).filter_map(|step| match step {
+        let steps = Step::flat(&self.prologue).into_iter().chain(Step::flat(&self.body));
+        steps.filter_map(|step| match step {
             Step::Region(region) => Some(region),
-            Step::Values(_) => None,
+            Step::Values(_) | Step::Repeat(_) => None,
         })
     }
 
@@ -148,12 +210,29 @@ impl Printer<'_> {
         groups.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
-    fn steps(&self, f: &mut fmt::Formatter<'_>, steps: &[Step], first: &mut usize) -> fmt::Result {
+    fn steps(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        steps: &[Step],
+        first: &mut usize,
+        depth: usize,
+    ) -> fmt::Result {
+        let indent = "  ".repeat(depth);
         for step in steps {
             match step {
-                Step::Values(nodes) => writeln!(f, "    values {}", list(nodes))?,
+                Step::Values(nodes) => writeln!(f, "    {indent}values {}", list(nodes))?,
+                Step::Repeat(repeat) => {
+                    write!(f, "    {indent}repeat {} carries", repeat.id)?;
+                    for state in &repeat.states {
+                        let place = if state.array { " in an array" } else { "" };
+                        let State { carry, init, next, .. } = state;
+                        write!(f, " {carry} = {init}, then {next}{place};")?;
+                    }
+                    writeln!(f)?;
+                    self.steps(f, &repeat.steps, first, depth + 1)?;
+                }
                 Step::Region(region) => {
-                    write!(f, "    region{first}")?;
+                    write!(f, "    {indent}region{first}")?;
                     *first += 1;
                     if !region.kept.is_empty() {
                         write!(f, " for [{}]", self.groups(&region.kept))?;
@@ -167,10 +246,18 @@ impl Printer<'_> {
                             }
                             write!(f, "{}]: {}", self.groups(inner), list(reduces))?;
                         }
+                        RegionKind::Scan { form, along, node } => {
+                            let form = if *form == Form::Row { "row" } else { "column" };
+                            write!(f, " scan {form} along [{}]: {node}", self.groups(&[*along]))?;
+                        }
                         RegionKind::Map => f.write_str(" map:")?,
                     }
                     if !region.nodes.is_empty() {
                         write!(f, " computes {}", list(&region.nodes))?;
+                    }
+                    if !region.packed.is_empty() {
+                        let nodes: Vec<NodeId> = region.packed.iter().map(|(node, _)| *node).collect();
+                        write!(f, " reads {} packed", list(&nodes))?;
                     }
                     for (node, place) in &region.keeps {
                         match place {
@@ -179,6 +266,10 @@ impl Printer<'_> {
                                 write!(f, ", keeps {node} in the memory of {}", self.result(*i))?;
                             }
                             Place::Scratch => write!(f, ", keeps {node} in scratch")?,
+                            Place::State(carry) => write!(f, ", keeps {node} as {carry}")?,
+                            Place::Packed(group) => {
+                                write!(f, ", packs {node} along {}", self.groups(&[*group]))?;
+                            }
                         }
                     }
                     writeln!(f)?;
@@ -200,11 +291,11 @@ impl fmt::Display for Printer<'_> {
         writeln!(f, "regions {}", self.graph.name)?;
         if !regions.prologue.is_empty() {
             writeln!(f, "  once")?;
-            self.steps(f, &regions.prologue, &mut count)?;
+            self.steps(f, &regions.prologue, &mut count, 0)?;
         }
         let lanes = if regions.lanes { ", lanes along the last" } else { "" };
         writeln!(f, "  parallel [{}]{lanes}", self.groups(&regions.parallel))?;
-        self.steps(f, &regions.body, &mut count)?;
+        self.steps(f, &regions.body, &mut count, 0)?;
         for &(param, result) in &regions.in_place {
             let (param, result) =
                 (&self.graph.params[param as usize], &self.graph.results[result as usize].0);

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use super::print::{DimNames, print_with_notes};
+use super::repeats::Nesting;
 use super::{Constant, Decl, FoldId, Graph, Node, NodeId, Op, renamed};
-use crate::ops::{Prim, Reduction, Typing};
+use crate::ops::{Prim, Reduction, Scan, Typing};
 use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// One breach of a rule.
@@ -47,9 +48,12 @@ pub fn verify(graph: &Graph) -> Result<(), Report> {
             check.dtypes_follow(node);
             check.reductions_are_sound(node);
             check.fixed_dims_are_sound(node);
+            check.loops_are_sound(node);
+            check.scans_are_sound(node);
         }
     }
     check.node = None;
+    check.loops_nest();
     check.results_match();
     let violations = check.violations;
     if violations.is_empty() { Ok(()) } else { Err(report(graph, violations)) }
@@ -135,10 +139,22 @@ impl Check<'_> {
     /// Part of rule 2: no dimension is outside the graph's list.
     fn dims_exist(&mut self, node: &Node) -> bool {
         let named = match &node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => Some(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => Some(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } | Op::Fold { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
-            Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => None,
+            Op::Gather { dims, .. } => dims.iter().copied().max(),
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => None,
         };
         let count = self.graph.dims.len();
         let exist = named.into_iter().chain(node.dims.last()).all(|dim| (dim.as_u32() as usize) < count);
@@ -184,17 +200,37 @@ impl Check<'_> {
                 self.require(bits_fit(*constant), || format!("its bits do not fit {}", constant.dtype));
             }
             Op::Index(_) => self.require(dtype == DType::I32, || "a position is i32".to_owned()),
-            Op::Size(_) => self.require(dtype != DType::Bool, || "a size is a number".to_owned()),
+            Op::Step(_) => self.require(dtype == DType::I32, || "the number of a step is i32".to_owned()),
+            Op::Final { index, values, .. } => {
+                let same = values.get(*index as usize).is_some_and(|&carry| self.dtype(carry) == dtype);
+                self.require(same, || format!("its part of the state is not {dtype}"));
+            }
+            Op::Size(_) => {
+                let number = dtype != DType::Bool && !dtype.is_storage();
+                self.require(number, || "a size is a number".to_owned());
+            }
             Op::Prim(prim, args) => self.prim_is_typed(*prim, args, dtype),
             Op::Convert(value) => {
-                self.require(self.dtype(*value) != dtype, || format!("its operand is {dtype} already"));
+                let from = self.dtype(*value);
+                self.require(from != dtype, || format!("its operand is {dtype} already"));
+                self.require(converts(from, dtype), || format!("{from} does not become {dtype} in one step"));
             }
             Op::Reduce { args, .. } | Op::Stack { values: args, .. } => {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
             Op::Fold { fold, state, args, .. } => self.fold_is_typed(*fold, *state, args, dtype),
-            Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => {
+            Op::Gather { args, .. } => {
+                self.require(self.dtype(args[0]) == dtype, || format!("its leaf is not {dtype}"));
+                let whole = args[1..].iter().all(|&index| self.dtype(index) == DType::I32);
+                self.require(whole, || "a position is no i32".to_owned());
+            }
+            Op::Slice { value, .. }
+            | Op::Broadcast(value)
+            | Op::Carry { init: value, .. }
+            | Op::Rename { value, .. }
+            | Op::Scan { value, .. }
+            | Op::KthLargest { args: [value, _], .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
             }
         }
@@ -208,12 +244,13 @@ impl Check<'_> {
         let types: Vec<DType> = args.iter().map(|&arg| self.dtype(arg)).collect();
         let all = |want: DType| types.iter().all(|&dtype| dtype == want);
         let holds = match prim.typing() {
+            _ if types.iter().any(|dtype| dtype.is_storage()) => false,
             Typing::Number => dtype != DType::Bool && all(dtype),
             Typing::Float => dtype.is_float() && all(dtype),
             Typing::Compare => dtype == DType::Bool && types[0] != DType::Bool && all(types[0]),
             Typing::Logic => dtype == DType::Bool && all(DType::Bool),
             Typing::Select => types == [DType::Bool, dtype, dtype],
-            Typing::Integer => false,
+            Typing::Integer | Typing::Encode | Typing::Decode => false,
         };
         let types = types.iter().map(DType::to_string).collect::<Vec<_>>().join(", ");
         self.require(holds, || format!("`{prim}` does not take ({types}) to {dtype}"));
@@ -239,7 +276,8 @@ impl Check<'_> {
         for (id, fold) in &self.graph.folds {
             let states: Vec<DType> = fold.states().collect();
             let operands: Vec<DType> = fold.operands().collect();
-            let numbers = states.iter().all(|dtype| *dtype != DType::Bool) && !states.is_empty();
+            let number = |dtype: &DType| *dtype != DType::Bool && !dtype.is_storage();
+            let numbers = states.iter().all(number) && !states.is_empty();
             self.require(numbers, || format!("{id}: a state is not a number"));
             let fits = fold.empty.iter().all(|constant| bits_fit(*constant));
             self.require(fits, || format!("{id}: bits of `empty` do not fit"));
@@ -275,7 +313,8 @@ impl Check<'_> {
             _ => false,
         };
         self.require(count_fits, || format!("`{reduction}` of {} {} operands", args.len(), node.dtype));
-        self.require(node.dtype != DType::Bool, || "bool is not reduced".to_owned());
+        let number = node.dtype != DType::Bool && !node.dtype.is_storage();
+        self.require(number, || format!("{} is not reduced", node.dtype));
         self.reduces_what_is_there(args, *dims);
     }
 
@@ -307,8 +346,14 @@ impl Check<'_> {
             | Op::Convert(_)
             | Op::Reduce { .. }
             | Op::Fold { .. }
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Broadcast(_) => return,
             Op::Rename { value, names } => return self.renaming_is_sound(*value, names),
+            Op::Gather { dims, args } => return self.gather_is_sound(dims, args),
         };
         let name = self.names.get(dim).to_owned();
         match self.graph.dims[dim].fixed() {
@@ -325,7 +370,9 @@ impl Check<'_> {
     /// Rule 5 for `Rename`.
     fn renaming_is_sound(&mut self, value: NodeId, names: &[(DimId, DimId)]) {
         let operand = &self.graph.nodes[value];
-        self.require(matches!(operand.op, Op::Param(_)), || format!("{value} is no parameter"));
+        self.require(matches!(operand.op, Op::Param(_) | Op::Carry { .. }), || {
+            format!("{value} is no parameter and not carried")
+        });
         let from: DimSet = names.iter().map(|(from, _)| *from).collect();
         let has = from.is_subset(operand.dims) && from.len() == names.len() && !names.is_empty();
         self.require(has, || format!("{value} does not have the dimensions, or one stands here twice"));
@@ -342,7 +389,88 @@ impl Check<'_> {
         }
     }
 
+    /// Rule 5 for `Gather`.
+    fn gather_is_sound(&mut self, dims: &[DimId], args: &[NodeId]) {
+        let mut leaf = args[0];
+        while let Op::Slice { value, .. } | Op::Rename { value, .. } = self.graph.nodes[leaf].op {
+            leaf = value;
+        }
+        self.require(matches!(self.graph.nodes[leaf].op, Op::Param(_)), || format!("{} is no leaf", args[0]));
+        let named: DimSet = dims.iter().copied().collect();
+        let has = named.is_subset(self.graph.nodes[args[0]].dims);
+        self.require(has, || format!("{} does not have the dimensions", args[0]));
+        let ordered = !dims.is_empty() && dims.is_sorted() && named.len() == dims.len();
+        self.require(ordered, || "the dimensions are not in order, or one stands here twice".to_owned());
+    }
+
+    /// Rule 8, for one node.
+    fn loops_are_sound(&mut self, node: &Node) {
+        let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) = &node.op else {
+            return;
+        };
+        let known = self.graph.repeats.get(*repeat).is_some();
+        self.require(known, || format!("there is no loop {repeat}"));
+        let Op::Final { values, .. } = &node.op else { return };
+        self.require(values.len() % 2 == 0, || "as many values are carried as a step makes".to_owned());
+        let (carries, nexts) = values.split_at(values.len() / 2);
+        for (index, (&carry, &next)) in carries.iter().zip(nexts).enumerate() {
+            let (from, to) = (&self.graph.nodes[carry], &self.graph.nodes[next]);
+            let part = matches!(from.op, Op::Carry { repeat: of, index: at, .. } if of == *repeat && at as usize == index);
+            self.require(part, || format!("{carry} is not part {index} of the state"));
+            let same = from.dims == to.dims && from.dtype == to.dtype;
+            self.require(same, || format!("{next} has not the type of {carry}"));
+        }
+    }
+
+    /// The rest of rule 8.
+    fn loops_nest(&mut self) {
+        if !self.violations.is_empty() || self.graph.repeats.is_empty() {
+            return;
+        }
+        let nesting = Nesting::of(self.graph);
+        for (id, repeat) in &nesting.repeats {
+            for &end in &repeat.finals {
+                let args = self.graph.nodes[end].op.args();
+                let same = args.iter().eq(repeat.carries.iter().chain(&repeat.nexts));
+                self.require(same, || format!("{end} has other operands than {}", repeat.finals[0]));
+            }
+            for around in &repeat.around {
+                let ends = nesting.repeats.get(around);
+                let nested = ends.is_some_and(|outer| !outer.around.contains(id));
+                self.require(nested, || format!("{id} is not wholly inside of {around}, or it has no end"));
+            }
+        }
+        for (decl, value) in &self.graph.results {
+            let outside = self.graph.nodes.get(*value).is_none() || nesting.open(*value).is_empty();
+            self.require(outside, || format!("result `{}` is inside of a loop", decl.name));
+        }
+    }
+
     /// Rule 6.
+    fn scans_are_sound(&mut self, node: &Node) {
+        let (value, dim) = match &node.op {
+            Op::Scan { scan, value, dim } => {
+                let known = Scan::NAMES.iter().any(|(_, reduction)| *reduction == scan.reduction);
+                self.require(known, || format!("there is no scan by `{}`", scan.reduction));
+                (*value, *dim)
+            }
+            Op::KthLargest { args: [value, k], dim } => {
+                let k = &self.graph.nodes[*k];
+                let one = k.dtype == DType::I32 && k.dims.is_empty();
+                self.require(one, || "its `k` is not one i32".to_owned());
+                (*value, *dim)
+            }
+            _ => return,
+        };
+        let has = self.graph.nodes[value].dims.contains(dim);
+        self.require(has, || format!("{value} does not have the dimension"));
+        self.require(node.dtype != DType::Bool, || "bool is not scanned".to_owned());
+        let small = self.graph.dims[dim].fixed().is_some_and(|size| (1..=64).contains(&size));
+        let sorted = matches!(node.op, Op::Scan { .. }) || !small;
+        self.require(sorted, || "a small fixed-size dimension is sorted, position by position".to_owned());
+    }
+
+    /// Rule 7.
     fn results_match(&mut self) {
         for (decl, value) in &self.graph.results {
             let Some(node) = self.graph.nodes.get(*value) else {
@@ -372,10 +500,22 @@ fn all_dims(size: &SizeExpr, count: u32) -> bool {
     }
 }
 
+/// Whether one conversion leads from a dtype to another. What memory holds becomes its arithmetic dtype and nothing else; it
+/// is made of floats, and integers of 8 bits also of `i32`.
+pub fn converts(from: DType, to: DType) -> bool {
+    match (from.is_storage(), to.is_storage()) {
+        (false, false) => true,
+        (true, _) => to == from.arithmetic(),
+        (false, true) => matches!(from, DType::F32 | DType::F64) || from == DType::I32 && !to.is_float(),
+    }
+}
+
 fn bits_fit(constant: Constant) -> bool {
     match constant.dtype {
         DType::F32 | DType::I32 => constant.bits <= u64::from(u32::MAX),
         DType::F64 => true,
+        DType::F16 | DType::BF16 => constant.bits <= u64::from(u16::MAX),
+        DType::I8 | DType::U8 => constant.bits <= u64::from(u8::MAX),
         DType::Bool => constant.bits <= 1,
     }
 }

@@ -16,6 +16,8 @@ pub fn core(prim: Prim, args: &[Constant]) -> Option<Constant> {
         return Some(Constant { dtype: DType::Bool, bits: u64::from(holds) });
     }
     match dtype {
+        // Nothing is computed in what memory holds.
+        DType::F16 | DType::BF16 | DType::I8 | DType::U8 => None,
         DType::F32 => {
             let args: Vec<f32> = values.iter().map(|&value| value as f32).collect();
             f32_core(prim, &args).map(|value| number(dtype, f64::from(value)))
@@ -38,10 +40,11 @@ pub fn on(prim: Prim, dtype: DType, args: &[f64]) -> Option<f64> {
     core(prim, &args).map(Constant::value)
 }
 
-/// A constant converted: correctly rounded; to `i32` to nearest even, saturated, NaN gives 0.
+/// A constant converted: correctly rounded; to an integer to nearest even, saturated, NaN gives 0.
 pub fn convert(constant: Constant, dtype: DType) -> Constant {
     let value = constant.value();
-    number(dtype, if dtype == DType::I32 { value.round_ties_even() } else { value })
+    let integer = matches!(dtype, DType::I32 | DType::I8 | DType::U8);
+    number(dtype, if integer { value.round_ties_even() } else { value })
 }
 
 /// A constant of a dtype; every NaN has the same bits.

@@ -51,10 +51,16 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Index(_)
         | Op::Reduce { .. }
         | Op::Fold { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
         | Op::Broadcast(_)
-        | Op::Rename { .. } => None,
+        | Op::Rename { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. }
+        | Op::Gather { .. } => None,
     }
 }
 
@@ -79,7 +85,9 @@ fn size(graph: &Graph, dims: DimSet, dtype: DType) -> Option<Constant> {
     }
     match dtype {
         DType::F32 => Some(Constant::new(dtype, f64::from(product as f32))),
-        DType::F64 | DType::Bool => Some(Constant::new(dtype, product as f64)),
+        DType::F64 | DType::F16 | DType::BF16 | DType::I8 | DType::U8 | DType::Bool => {
+            Some(Constant::new(dtype, product as f64))
+        }
         DType::I32 => i32::try_from(product).ok().map(|product| Constant::new(dtype, f64::from(product))),
     }
 }

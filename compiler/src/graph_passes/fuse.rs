@@ -12,13 +12,21 @@
 //!    stored by the first region that computes them anyway, else by a map region at their level.
 //! 5. A value that several regions need is computed again, unless that costs more than [`RECOMPUTE`] operations: then the first region keeps it, in
 //!    the memory of a result that is written later anyway, else in a scratch array.
-//! 6. A run of several groups is walked as one line. What it reads lies so, or is put in scratch first; a result that lies otherwise
+//! 6. A factor of a contraction that does not lie along the lanes, and is the same for many results, is copied so that it does
+//!    (`pack`).
+//! 7. A run of several groups is walked as one line. What it reads lies so, or is put in scratch first; a result that lies otherwise
 //!    is stored by a map region of its own.
 
+mod pack;
+mod repeat;
+mod scan;
+
+use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op};
+use crate::graph::repeats::Nesting;
+use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
 use crate::ops::{Class, Prim};
 use crate::types::{DType, DimId, DimSet};
 
@@ -28,16 +36,21 @@ pub const RECOMPUTE: u32 = 10;
 /// Groups the nodes of `graph` into loop nests.
 pub fn fuse(graph: &Graph) -> Regions {
     let unrolled = unrolled_dims(graph);
-    let (parallel, lanes) = parallel_dims(graph, unrolled);
+    let nesting = Nesting::of(graph);
+    let (parallel, lanes) = parallel_dims(graph, unrolled, &nesting);
     let mut fuser = Fuser {
         graph,
         unrolled,
         parallel,
+        looped: repeat::from_parallel_loops(graph, &nesting, parallel),
+        nesting,
+        repeats: 0,
         parts: result_parts(graph),
         regions: Regions { lanes, ..Regions::default() },
         memory: FxHashMap::default(),
         stored: FxHashSet::default(),
         uniform: FxHashSet::default(),
+        packed: FxHashSet::default(),
         borrowed: FxHashSet::default(),
         crossed: FxHashSet::default(),
     };
@@ -137,8 +150,14 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Convert(_)
             | Op::Reduce { .. }
             | Op::Fold { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
-            | Op::Broadcast(_) => return None,
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. }
+            | Op::Gather { .. } => return None,
         }
     }
 }
@@ -152,25 +171,30 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     dims.collect()
 }
 
+/// Reductions, scans and k-th largest: all that needs a loop of its own.
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
-    graph.nodes.iter().filter_map(|(id, node)| match &node.op {
-        Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((id, args.as_slice(), *dims)),
-        _ => None,
-    })
+    graph.nodes.iter().filter_map(|(id, node)| node.op.gathers().map(|(args, dims)| (id, args, dims)))
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
-fn parallel_dims(graph: &Graph, unrolled: DimSet) -> (DimSet, bool) {
+fn parallel_dims(graph: &Graph, unrolled: DimSet, nesting: &Nesting) -> (DimSet, bool) {
     let results: Vec<DimSet> =
         graph.results.iter().map(|(decl, _)| decl.dims().difference(unrolled)).collect();
     let common = results.iter().copied().reduce(DimSet::intersection).unwrap_or_default();
     let reduced = reduces(graph).fold(DimSet::EMPTY, |all, (_, _, dims)| all.union(dims));
-    let mut parallel = common.difference(reduced);
+    // Each place has a state of its own, so another place can't read it.
+    let read_across = graph.nodes.values().filter_map(|node| match &node.op {
+        Op::Rename { value, names } if matches!(graph.nodes[*value].op, Op::Carry { .. }) => Some(names),
+        _ => None,
+    });
+    let across: DimSet = read_across.flatten().flat_map(|&(from, to)| [from, to]).collect();
+    let mut parallel = common.difference(reduced).difference(across);
     loop {
         let before = parallel;
-        for (_, args, _) in reduces(graph) {
+        let looped = repeat::from_parallel_loops(graph, nesting, parallel);
+        for (id, args, _) in reduces(graph) {
             let operand = graph.operand_dims(args);
-            if !operand.intersection(parallel).is_empty() {
+            if looped[id] || !operand.intersection(parallel).is_empty() {
                 parallel = parallel.intersection(operand);
             }
         }
@@ -212,7 +236,13 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
                 both(node.dims)
                     && match node.op {
                         Op::Reduce { dims, .. } | Op::Fold { dims, .. } => both(dims),
-                        Op::Index(dim) => dim != a && dim != b,
+                        Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
+                            dim != a && dim != b
+                        }
+                        Op::Rename { ref names, .. } => names
+                            .iter()
+                            .all(|&(from, to)| ![from, to].contains(&a) && ![from, to].contains(&b)),
+                        Op::Gather { ref dims, .. } => !dims.contains(&a) && !dims.contains(&b),
                         _ => true,
                     }
             })
@@ -249,8 +279,14 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Slice { .. }
         | Op::Broadcast(_)
         | Op::Rename { .. }
+        | Op::Gather { .. }
         | Op::Reduce { .. }
         | Op::Fold { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. }
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Stack { .. } => 1,
     }
 }
@@ -267,6 +303,14 @@ struct Fuser<'g> {
     stored: FxHashSet<(usize, usize)>,
     /// Uniform values computed so far.
     uniform: FxHashSet<NodeId>,
+    /// Copies that are made.
+    packed: FxHashSet<(NodeId, Group)>,
+    /// The loops of the graph.
+    nesting: Nesting,
+    /// Nodes of loops in the parallel loop, and what comes after them.
+    looped: SecondaryMap<NodeId, bool>,
+    /// How many loops of the graph are being planned, one in the other.
+    repeats: u32,
     /// Results whose memory holds a kept value.
     borrowed: FxHashSet<usize>,
     /// Results whose memory is not the line that some region walks: no place for what such a region may read or store.
@@ -285,19 +329,29 @@ struct Nest {
 impl Fuser<'_> {
     fn plan(&mut self) {
         let levels = self.levels();
-        let once: Vec<NodeId> =
-            self.reduces(|dims, parallel| !parallel.is_empty() && dims.intersection(parallel).is_empty());
-        let main: Vec<NodeId> =
-            self.reduces(|dims, parallel| parallel.is_empty() || !dims.intersection(parallel).is_empty());
+        let every: Vec<NodeId> = reduces(self.graph).map(|(id, ..)| id).collect();
+        let (all_main, once): (Vec<NodeId>, Vec<NodeId>) =
+            every.into_iter().partition(|&id| self.parallel.is_empty() || self.is_parallel(id));
+        let outside = |&id: &NodeId| self.nesting.open(id).is_empty();
+        let once: Vec<NodeId> = once.into_iter().filter(outside).collect();
+        let main: Vec<NodeId> = all_main.iter().copied().filter(outside).collect();
+        let (main_loops, once_loops): (Vec<RepeatId>, Vec<RepeatId>) = self
+            .nesting
+            .children(None)
+            .into_iter()
+            .partition(|id| self.parallel.is_empty() || self.looped[self.nesting.repeats[id].finals[0]]);
+        let packable = if self.parallel.is_empty() { Vec::new() } else { self.packable_before(&all_main) };
         // What the prologue computes must not look parallel to it.
         let parallel = std::mem::take(&mut self.parallel);
         let lanes = std::mem::take(&mut self.regions.lanes);
         let mut prologue = Vec::new();
-        self.levels_of(&once, &levels, &mut prologue);
+        self.levels_of(&once, &once_loops, &levels, &mut prologue);
+        for (factor, group) in packable {
+            self.pack(factor, group, &mut prologue);
+        }
         (self.parallel, self.regions.lanes) = (parallel, lanes);
         let mut body = Vec::new();
-        let deepest = main.iter().map(|node| levels[node]).max().unwrap_or(0);
-        self.share_levels(&main, &levels, deepest, &mut body);
+        self.share_levels(&main, &main_loops, &levels, &mut body);
         self.regions.prologue = prologue;
         self.regions.body = body;
         self.name_recomputed();
@@ -308,21 +362,44 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            levels.insert(id, below + u32::from(matches!(node.op, Op::Reduce { .. } | Op::Fold { .. })));
+            let deeper = node.op.gathers().is_some() || matches!(node.op, Op::Final { .. });
+            levels.insert(id, below + u32::from(deeper));
         }
         levels
     }
 
-    fn reduces(&self, wanted: impl Fn(DimSet, DimSet) -> bool) -> Vec<NodeId> {
-        reduces(self.graph)
-            .filter(|(_, args, _)| wanted(self.graph.operand_dims(args), self.parallel))
-            .map(|(id, ..)| id)
-            .collect()
+    /// Whether a reduction is done in the parallel loop.
+    fn is_parallel(&self, reduce: NodeId) -> bool {
+        let dims = self.graph.operand_dims(self.graph.nodes[reduce].op.args());
+        self.looped[reduce] || !dims.intersection(self.parallel).is_empty()
+    }
+
+    /// The highest level of some reductions and loops.
+    fn deepest(&self, reduces: &[NodeId], loops: &[RepeatId], levels: &FxHashMap<NodeId, u32>) -> u32 {
+        let loops = loops.iter().map(|&id| self.level_of_repeat(id, levels));
+        reduces.iter().map(|node| levels[node]).chain(loops).max().unwrap_or(0)
+    }
+
+    /// The reductions and loops of a level.
+    fn level(
+        &mut self,
+        level: u32,
+        reduces: &[NodeId],
+        loops: &[RepeatId],
+        levels: &FxHashMap<NodeId, u32>,
+        steps: &mut Vec<Step>,
+    ) {
+        self.reduce_level(reduces.iter().copied().filter(|node| levels[node] == level), steps);
+        for &id in loops {
+            if self.level_of_repeat(id, levels) == level {
+                self.repeat(id, levels, steps);
+            }
+        }
     }
 
     fn nest(&self, reduce: NodeId) -> Nest {
         let op = &self.graph.nodes[reduce].op;
-        let (args, dims) = self.graph.reduced(op).expect("it is a reduction");
+        let (args, dims) = op.gathers().expect("it is a reduction");
         let wide = match op {
             Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
             _ => args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
@@ -330,10 +407,15 @@ impl Fuser<'_> {
         Nest { form: self.graph.form(args, dims), operand: self.graph.operand_dims(args), dims, wide }
     }
 
-    fn levels_of(&mut self, reduces: &[NodeId], levels: &FxHashMap<NodeId, u32>, steps: &mut Vec<Step>) {
-        let deepest = reduces.iter().map(|node| levels[node]).max().unwrap_or(0);
-        for level in 1..=deepest {
-            self.reduce_level(reduces.iter().copied().filter(|node| levels[node] == level), steps);
+    fn levels_of(
+        &mut self,
+        reduces: &[NodeId],
+        loops: &[RepeatId],
+        levels: &FxHashMap<NodeId, u32>,
+        steps: &mut Vec<Step>,
+    ) {
+        for level in 1..=self.deepest(reduces, loops, levels) {
+            self.level(level, reduces, loops, levels, steps);
         }
     }
 
@@ -341,8 +423,8 @@ impl Fuser<'_> {
     fn share_levels(
         &mut self,
         main: &[NodeId],
+        loops: &[RepeatId],
         levels: &FxHashMap<NodeId, u32>,
-        deepest: u32,
         steps: &mut Vec<Step>,
     ) {
         let mut ready: FxHashMap<DimSet, u32> = FxHashMap::default();
@@ -352,10 +434,10 @@ impl Fuser<'_> {
                 *level = (*level).max(levels[node]);
             }
         }
-        let last = deepest.max(ready.values().copied().max().unwrap_or(0));
+        let last = self.deepest(main, loops, levels).max(ready.values().copied().max().unwrap_or(0));
         for level in 0..=last + 1 {
             // First the reductions: one of them may compute, and so store, a result that was ready before.
-            self.reduce_level(main.iter().copied().filter(|node| levels[node] == level), steps);
+            self.level(level, main, loops, levels, steps);
             let due = ready.iter().filter(|&(_, &at)| at + 1 == level).map(|(dims, _)| *dims);
             let mut due: Vec<DimSet> = due.collect();
             due.sort_unstable();
@@ -376,7 +458,12 @@ impl Fuser<'_> {
 
     fn reduce_level(&mut self, reduces: impl Iterator<Item = NodeId>, steps: &mut Vec<Step>) {
         let mut nests: Vec<(Nest, Vec<NodeId>)> = Vec::new();
+        let mut scans = Vec::new();
         for reduce in reduces {
+            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. } | Op::Fold { .. }) {
+                scans.push(reduce);
+                continue;
+            }
             let nest = self.nest(reduce);
             match nests.iter_mut().find(|(known, _)| *known == nest) {
                 Some((_, members)) => members.push(reduce),
@@ -385,6 +472,9 @@ impl Fuser<'_> {
         }
         for (nest, members) in nests {
             self.reduce_region(&nest, members, steps);
+        }
+        for scan in scans {
+            self.scan_region(scan, steps);
         }
     }
 
@@ -401,7 +491,8 @@ impl Fuser<'_> {
         }
         let kept: Vec<Group> =
             self.regions.groups_of(nest.operand.difference(nest.dims).difference(self.parallel));
-        let nodes = self.needed(&roots, steps);
+        let packed = self.packed_for(&members, steps);
+        let nodes = self.needed_beside(&roots, &packed, steps);
         let mut keeps = self.stores_on_the_way(nest.operand, &nodes);
         for &reduce in &members {
             let place = if kept.is_empty() { None } else { Some(self.place_of_reduction(reduce)) };
@@ -409,14 +500,15 @@ impl Fuser<'_> {
             self.memory.insert(reduce, place);
         }
         let kind = RegionKind::Reduce { form: nest.form, outer, inner, reduces: members };
-        steps.push(Step::Region(Region { kept, kind, nodes, keeps }));
+        steps.push(Step::Region(Region { kept, kind, nodes, keeps, packed }));
         self.keep_for_later(steps);
     }
 
     /// A reduction that is itself a result goes where the result is.
     fn place_of_reduction(&mut self, reduce: NodeId) -> Place {
         for (result, parts) in self.parts.iter().enumerate() {
-            if parts.len() == 1
+            if self.repeats == 0
+                && parts.len() == 1
                 && parts[0].1 == reduce
                 && !self.crossed.contains(&result)
                 && parts[0].0.is_empty()
@@ -434,7 +526,8 @@ impl Fuser<'_> {
         for (result, parts) in self.parts.iter().enumerate() {
             let whole = parts.len() == 1 && parts[0].0.is_empty();
             let node = parts[0].1;
-            if whole
+            if self.repeats == 0
+                && whole
                 && !self.crossed.contains(&result)
                 && nodes.contains(&node)
                 && self.loop_dims(node) == dims
@@ -480,6 +573,7 @@ impl Fuser<'_> {
                 kind: RegionKind::Map,
                 nodes,
                 keeps: vec![(root, Place::Scratch)],
+                packed: Vec::new(),
             }));
         }
     }
@@ -503,6 +597,14 @@ impl Fuser<'_> {
                 continue;
             }
             match leaf(self.graph, node) {
+                None if matches!(self.graph.nodes[node].op, Op::Gather { .. }) => {
+                    let Op::Gather { args, .. } = &self.graph.nodes[node].op else { continue };
+                    // The lanes may differ in computed positions only.
+                    if !self.graph.nodes[args[0]].dims.intersection(run).is_empty() {
+                        return false;
+                    }
+                    todo.extend(&args[1..]);
+                }
                 Some(leaf) => {
                     let decl = &self.graph.params[leaf.param as usize];
                     let list: Vec<DimId> = decl.dim_list().map(|dim| leaf.along(dim)).collect();
@@ -511,6 +613,8 @@ impl Fuser<'_> {
                         return false;
                     }
                 }
+                // A carried value along other names: its array may be another line.
+                None if matches!(self.graph.nodes[node].op, Op::Rename { .. }) => return false,
                 None => todo.extend(self.graph.nodes[node].op.args()),
             }
         }
@@ -519,8 +623,18 @@ impl Fuser<'_> {
 
     /// What a region with these roots has to compute, operands first. Uniform values among it become a step before it.
     fn needed(&mut self, roots: &[NodeId], steps: &mut Vec<Step>) -> Vec<NodeId> {
+        self.needed_beside(roots, &[], steps)
+    }
+
+    /// The same for a region that reads some values from copies.
+    fn needed_beside(
+        &mut self,
+        roots: &[NodeId],
+        packed: &[(NodeId, Group)],
+        steps: &mut Vec<Step>,
+    ) -> Vec<NodeId> {
         let (mut nodes, mut uniform) = (Vec::new(), Vec::new());
-        let mut seen = FxHashSet::default();
+        let mut seen: FxHashSet<NodeId> = packed.iter().map(|(node, _)| *node).collect();
         for &root in roots {
             self.visit(root, &mut seen, &mut nodes, &mut uniform);
         }
@@ -579,7 +693,8 @@ impl Fuser<'_> {
         let roots: Vec<NodeId> = keeps.iter().map(|&(node, _)| node).collect();
         let nodes = self.needed(&roots, steps);
         let kept = self.regions.groups_of(dims.difference(self.parallel));
-        steps.push(Step::Region(Region { kept, kind: RegionKind::Map, nodes, keeps }));
+        let (kind, packed) = (RegionKind::Map, Vec::new());
+        steps.push(Step::Region(Region { kept, kind, nodes, keeps, packed }));
         self.keep_for_later(steps);
     }
 
@@ -588,7 +703,7 @@ impl Fuser<'_> {
         let Some((Step::Region(last), before)) = steps.split_last_mut() else { return };
         let earlier = before.iter_mut().filter_map(|step| match step {
             Step::Region(region) => Some(region),
-            Step::Values(_) => None,
+            Step::Values(_) | Step::Repeat(_) => None,
         });
         for region in earlier {
             let shared: Vec<NodeId> =
@@ -612,8 +727,10 @@ impl Fuser<'_> {
 
     fn region_dims(&self, region: &Region) -> DimSet {
         let mut groups = region.kept.clone();
-        if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
-            groups.extend(outer.iter().chain(inner));
+        match &region.kind {
+            RegionKind::Reduce { outer, inner, .. } => groups.extend(outer.iter().chain(inner)),
+            RegionKind::Scan { along, .. } => groups.push(*along),
+            RegionKind::Map => {}
         }
         groups
             .iter()
@@ -628,6 +745,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => region.keeps.iter().map(|&(node, _)| node).collect(),
         };
         let used = |node: &NodeId| {
@@ -663,7 +781,8 @@ impl Fuser<'_> {
             let written =
                 last.kind == RegionKind::Map && last.keeps.iter().any(|keep| keep.1 == Place::Result(result));
             let open = !self.stored.contains(&(result, 0));
-            if !same
+            if self.repeats > 0
+                || !same
                 || self.borrowed.contains(&result)
                 || self.crossed.contains(&result)
                 || !(written || open)
@@ -715,6 +834,7 @@ impl Fuser<'_> {
             RegionKind::Reduce { reduces, .. } => {
                 reduces.iter().flat_map(|&reduce| self.graph.nodes[reduce].op.args().to_vec()).collect()
             }
+            RegionKind::Scan { node, .. } => self.graph.nodes[*node].op.args().to_vec(),
             RegionKind::Map => Vec::new(),
         };
         let mut todo: Vec<NodeId> =
@@ -743,12 +863,10 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch
-                        if !matches!(self.graph.nodes[*node].op, Op::Reduce { .. } | Op::Fold { .. }) =>
-                    {
+                    Place::Scratch if self.graph.nodes[*node].op.gathers().is_none() => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
-                    Place::Scratch | Place::Result(_) => {}
+                    Place::Scratch | Place::Result(_) | Place::Packed(_) | Place::State(_) => {}
                 }
             }
         }
@@ -774,9 +892,12 @@ impl Fuser<'_> {
 fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
     let mut pairs = Vec::new();
     let steps: Vec<&Step> = regions.prologue.iter().chain(&regions.body).collect();
+    // What each range reads of all places must not be what another one has written.
+    let shared = if regions.parallel.is_empty() { 0 } else { regions.prologue.len() };
     for (result, (decl, _)) in graph.results.iter().enumerate() {
         let writes = |step: &&Step| match step {
-            Step::Values(_) => false,
+            // Loops write to arrays of their own.
+            Step::Values(_) | Step::Repeat(_) => false,
             Step::Region(region) => region
                 .keeps
                 .iter()
@@ -787,12 +908,21 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            if alike && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
+            let open = alike && !read(&steps[..shared]) && !is_gathered(graph, param as u32);
+            if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
         }
     }
     pairs
+}
+
+/// Whether a parameter is read at computed places: maybe where a result is written already.
+fn is_gathered(graph: &Graph, param: u32) -> bool {
+    graph.nodes.values().any(|node| match &node.op {
+        Op::Gather { args, .. } => leaf(graph, args[0]).is_some_and(|leaf| leaf.param == param),
+        _ => false,
+    })
 }
 
 /// Whether each part of a result reads the parameter at its own fixed positions only, if at any.
@@ -828,9 +958,15 @@ fn reads(graph: &Graph, step: &Step, param: u32) -> bool {
     let uses = |node: &NodeId| graph.nodes[*node].op.args().iter().any(|&arg| is(arg));
     match step {
         Step::Values(nodes) => nodes.iter().any(uses),
+        Step::Repeat(repeat) => {
+            let states = || repeat.states.iter().filter(|state| !state.array);
+            states().any(|state| is(state.init) || is(state.next))
+                || repeat.steps.iter().any(|step| reads(graph, step, param))
+        }
         Step::Region(region) => {
             let reduced = match &region.kind {
                 RegionKind::Reduce { reduces, .. } => reduces.iter().any(uses),
+                RegionKind::Scan { node, .. } => uses(node),
                 RegionKind::Map => false,
             };
             reduced || region.nodes.iter().any(uses) || region.keeps.iter().any(|&(node, _)| is(node))

@@ -18,6 +18,9 @@
 //!   together.
 //! - A node that is tainted along no more dimensions than it may change along is NaN either way: it doesn't change.
 //!
+//! In a loop all this is said of one step. What is carried into the next one may change everywhere if what it comes from may
+//! change at all; if no part of the state changes in a step, none does in any.
+//!
 //! The maximum is lowered if no result changes. One is lowered after another, each proven on the graph as it then is.
 //!
 //! Needs cse; better after simplify. Leaves no `Prim::Max`, `Prim::Min`; `Reduction::Max`, `Reduction::Min` of floats only where the NaN
@@ -147,9 +150,15 @@ fn taint(
         | Op::Const(_)
         | Op::Index(_)
         | Op::Size(_)
+        | Op::Scan { .. }
+        | Op::KthLargest { .. }
         | Op::Slice { .. }
         | Op::Stack { .. }
-        | Op::Rename { .. } => false,
+        | Op::Rename { .. }
+        | Op::Carry { .. }
+        | Op::Step(_)
+        | Op::Final { .. }
+        | Op::Gather { .. } => false,
     };
     if !strict {
         return None;
@@ -160,8 +169,15 @@ fn taint(
 
 /// Along which dimensions a node may change, from its operands.
 fn change(node: &Node, changes: &SecondaryMap<NodeId, Option<DimSet>>) -> Option<DimSet> {
+    // A scan may change at a place for what is at another place along its dimension.
+    if let Op::Scan { value, dim, .. } = node.op {
+        return changes[value].map(|dims| dims.without(dim));
+    }
     let together = node.op.args().iter().filter_map(|&arg| changes[arg]).reduce(DimSet::intersection)?;
-    Some(together.intersection(node.dims))
+    match node.op {
+        Op::Carry { .. } | Op::Final { .. } => Some(DimSet::EMPTY),
+        _ => Some(together.intersection(node.dims)),
+    }
 }
 
 /// Whether a function is NaN wherever one of its operands is.

@@ -1,6 +1,6 @@
 //! Analysis: between which numbers a node's elements lie, as the machine computes them.
 //!
-//! Seeded by constants and by functions with a bounded range; parameters may be anything. It knows three facts about
+//! Seeded by constants and by functions with a bounded range; parameters may be anything but what their declared range says. It knows three facts about
 //! the shape of a formula: `x * x ≥ 0`; `u - max(u) ≤ 0`; and a sum of `exp(u - max(u))` holds a term `exp(0) = 1`,
 //! so it is at least 1 (or 0, if there are no terms, or if the maximum is `-inf` and something else was subtracted).
 //!
@@ -16,8 +16,8 @@ use cranelift_entity::{EntityRef, PrimaryMap};
 use super::arith;
 use crate::graph::print::print_with_notes;
 use crate::graph::{Constant, Graph, Node, NodeId, Op};
-use crate::ops::{Prim, Reduction, Typing};
-use crate::types::{DType, DimSet};
+use crate::ops::{Prim, Reduction, Scan, Typing};
+use crate::types::{DType, DimId, DimSet};
 
 /// More elements than any dimension or array has.
 const MOST_ELEMENTS: f64 = (1u64 << 48) as f64;
@@ -45,8 +45,12 @@ impl Range {
     /// Anything of a dtype.
     pub fn any(dtype: DType) -> Range {
         match dtype {
-            DType::F32 | DType::F64 => Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+                Range::new(f64::NEG_INFINITY, f64::INFINITY).or_nan(true)
+            }
             DType::I32 => Range::new(f64::from(i32::MIN), f64::from(i32::MAX)),
+            DType::I8 => Range::new(f64::from(i8::MIN), f64::from(i8::MAX)),
+            DType::U8 => Range::new(0.0, f64::from(u8::MAX)),
             DType::Bool => Range::new(0.0, 1.0),
         }
     }
@@ -193,7 +197,11 @@ fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
 /// The range of a node from those of its operands.
 fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> Range {
     match node.op {
-        Op::Param(_) | Op::Fold { .. } => Range::any(node.dtype),
+        Op::Fold { .. } => Range::any(node.dtype),
+        Op::Param(index) => match graph.params[index as usize].range {
+            Some((low, high)) => Range::new(low, high),
+            None => Range::any(node.dtype),
+        },
         Op::Const(constant) => of_constant(constant),
         Op::Index(dim) => {
             let last = graph.dims[dim].fixed().map_or(f64::from(i32::MAX), |size| (size - 1).max(0) as f64);
@@ -210,7 +218,18 @@ fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> R
                 of_reduce(graph, node, reduction, product, dims)
             }
         },
+        Op::Scan { scan, value, dim } => of_scan(graph, node, scan, ranges[value], dim),
+        Op::KthLargest { args: [value, _], .. } => {
+            let range = ranges[value].hull();
+            // -0 becomes +0; over nothing it is NaN, or the smallest integer.
+            let nothing = if node.dtype == DType::I32 { Range::any(node.dtype) } else { range.or_nan(true) };
+            Range { zero: true, ..nothing }
+        }
         Op::Slice { value, .. } | Op::Broadcast(value) | Op::Rename { value, .. } => ranges[value],
+        // In a later step it may be anything.
+        Op::Carry { .. } | Op::Final { .. } => Range::any(node.dtype),
+        Op::Step(_) => Range::new(0.0, f64::from(i32::MAX)),
+        Op::Gather { ref args, .. } => ranges[args[0]].union(Range::new(0.0, 0.0)),
         Op::Stack { ref values, .. } => {
             values.iter().map(|&value| ranges[value]).reduce(Range::union).unwrap_or(Range::any(node.dtype))
         }
@@ -228,8 +247,10 @@ fn of_constant(constant: Constant) -> Range {
 fn of_convert(from: Range, dtype: DType) -> Range {
     let end = |value: f64| arith::convert(Constant::new(DType::F64, value), dtype).value();
     match dtype {
-        DType::F32 | DType::F64 => Range { lo: end(from.lo), hi: end(from.hi), ..from },
-        DType::I32 => {
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => {
+            Range { lo: end(from.lo), hi: end(from.hi), ..from }
+        }
+        DType::I32 | DType::I8 | DType::U8 => {
             let range = Range::new(end(from.lo), end(from.hi));
             if from.nan { range.union(Range::new(0.0, 0.0)) } else { range }
         }
@@ -262,6 +283,14 @@ fn of_reduce(graph: &Graph, node: &Node, reduction: Reduction, of: Range, dims: 
             Range { nan: false, ..range }
         }
     }
+}
+
+/// A scan of elements in `of`: what a reduction may be, or its identity.
+fn of_scan(graph: &Graph, node: &Node, scan: Scan, of: Range, dim: DimId) -> Range {
+    let whole = of_reduce(graph, node, scan.reduction, of, DimSet::one(dim));
+    let start = of_constant(Constant::new(node.dtype, scan.reduction.identity()));
+    // A part of a sum or product may be what the whole is not: nearer to the start, or an infinity that cancels.
+    whole.union(of.hull()).union(start)
 }
 
 /// The sum of at most `most` elements in `of`. Rounding is monotone, so a sum of non-negative terms is not below any of

@@ -12,6 +12,7 @@ use super::arith;
 use super::ranges::Ranges;
 use super::rewrite::{constant, rebuild, spread};
 use crate::diag::Span;
+use crate::graph::verify::converts;
 use crate::graph::{Constant, Graph, Node, NodeId, Op};
 use crate::ops::Prim;
 use crate::types::DType;
@@ -237,9 +238,11 @@ impl Site<'_> {
         let from = self.node(inner).dtype;
         let exact = match (from, self.node(middle).dtype) {
             (DType::Bool, _) | (DType::F32 | DType::I32, DType::F64) => true,
+            // What memory holds, computed with in no way.
+            (from, middle) if from.is_storage() => from == node.dtype && middle == from.arithmetic(),
             (from, to) => from == to,
         };
-        match exact {
+        match exact && (from == node.dtype || converts(from, node.dtype)) {
             true if from == node.dtype => Some(Value(inner)),
             true => Some(Other(Op::Convert(inner))),
             false => None,

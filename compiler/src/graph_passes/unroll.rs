@@ -1,8 +1,8 @@
-//! Unrolling: after it, no node is over a dimension that some node reduces, slices or stacks, if its size is
+//! Unrolling: after it, no node is over a dimension that some node reduces, scans, slices or stacks, if its size is
 //! known and small.
 //!
-//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Slice` or
-//! `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
+//! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Scan`, `Slice`
+//! or `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
 //! If the graph would grow beyond [`MAX_NODES`] nodes, the largest of the dimensions that are only reduced are left
 //! as they are, then all.
 //!
@@ -13,7 +13,10 @@
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
 //! - A `Fold` over them is written out in the same way: see `folds`.
+//! - A `Scan` along one of them becomes such a chain, too; at each position it is the chain up to there.
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
+//! - A part of a loop's state becomes one part for each place.
+//! - A `Gather` keeps its leaf along what it is gathered along, and takes slices of it along what else goes.
 //! - A `Slice` becomes the value at its position, a `Stack` its values.
 //! - A result over them becomes `Stack`s, the first dimension in canonical order outermost.
 //!
@@ -25,8 +28,8 @@ use cranelift_entity::{PrimaryMap, SecondaryMap};
 use rustc_hash::FxHashMap;
 
 use super::rewrite::spread;
-use crate::graph::{Constant, FoldId, Graph, Node, NodeId, Op};
-use crate::ops::{Prim, Reduction};
+use crate::graph::{Constant, FoldId, Graph, Node, NodeId, Op, RepeatId};
+use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
 /// A dimension of more positions is looped over.
@@ -44,8 +47,9 @@ pub fn run(graph: &mut Graph) {
     let sizes = sizes(graph);
     let old = std::mem::take(&mut graph.nodes);
     let results: Vec<NodeId> = graph.results.iter().map(|&(_, value)| value).collect();
-    let (values, chains) = (SecondaryMap::new(), FxHashMap::default());
-    let mut unroll = Unroll { graph, old, dims, sizes, values, chains };
+    let (values, parts, chains) = (SecondaryMap::new(), FxHashMap::default(), FxHashMap::default());
+    let mut unroll = Unroll { graph, old, dims, sizes, values, parts, chains };
+    unroll.count_parts();
     unroll.params();
     for id in unroll.old.keys().skip(unroll.graph.params.len()) {
         unroll.node(id);
@@ -61,6 +65,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     for node in graph.nodes.values() {
         match node.op {
             Op::Reduce { dims, .. } | Op::Fold { dims, .. } => reduced = reduced.union(dims),
+            Op::Scan { dim, .. } => reduced = reduced.with(dim),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
             Op::Rename { ref names, .. } => pairs.extend(names),
             Op::Param(_)
@@ -69,7 +74,12 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
             | Op::Size(_)
             | Op::Prim(..)
             | Op::Convert(_)
-            | Op::Broadcast(_) => {}
+            | Op::KthLargest { .. }
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. }
+            | Op::Gather { .. } => {}
         }
     }
     // A parameter is sliced along the one dimension of a pair as along the other.
@@ -144,6 +154,8 @@ struct Unroll<'a> {
     values: SecondaryMap<NodeId, Vec<NodeId>>,
     /// The states of folds that are written out, by definition, old operands, dimensions and place.
     chains: FxHashMap<(FoldId, Vec<NodeId>, DimSet, Place), Vec<NodeId>>,
+    /// The first number of what each part of a loop's state becomes.
+    parts: FxHashMap<(RepeatId, u32), u32>,
 }
 
 impl Unroll<'_> {
@@ -168,9 +180,32 @@ impl Unroll<'_> {
     /// What an old node became at a place.
     fn at(&self, node: NodeId, place: &Place) -> NodeId {
         let over = self.old[node].dims.intersection(self.dims);
-        let number =
-            over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize]);
-        self.values[node][number as usize]
+        self.values[node][self.number(over, place)]
+    }
+
+    /// The number of a place among those along some dimensions.
+    fn number(&self, over: DimSet, place: &Place) -> usize {
+        over.iter()
+            .fold(0, |number, dim| number * self.size(dim) as usize + place[dim.as_u32() as usize] as usize)
+    }
+
+    /// Numbers the parts of the states of loops. Dead parts get none.
+    fn count_parts(&mut self) {
+        for node in self.old.values() {
+            let Op::Final { repeat, values, .. } = &node.op else { continue };
+            let mut next = 0;
+            for (index, &carry) in values[..values.len() / 2].iter().enumerate() {
+                self.parts.insert((*repeat, index as u32), next);
+                next += self.places(self.old[carry].dims.intersection(self.dims));
+            }
+        }
+    }
+
+    /// The number of a place of a part of a loop's state.
+    fn part(&self, repeat: RepeatId, index: u32, dims: DimSet, place: &Place) -> u32 {
+        let over = dims.intersection(self.dims);
+        let first = self.parts.get(&(repeat, index)).copied().unwrap_or(0);
+        first + over.iter().fold(0, |number, dim| number * self.size(dim) + place[dim.as_u32() as usize])
     }
 
     /// The parameters, which must stay the first nodes, and after all of them their slices.
@@ -195,6 +230,12 @@ impl Unroll<'_> {
     /// Every place of a node that is no parameter.
     fn node(&mut self, id: NodeId) {
         let node = self.old[id].clone();
+        if let Op::Scan { scan, value, dim } = node.op
+            && self.dims.contains(dim)
+        {
+            self.values[id] = self.running(scan, value, dim, &node);
+            return;
+        }
         let over = node.dims.intersection(self.dims);
         let values = (0..self.places(over)).map(|number| {
             let place = self.place([0; MAX_DIMS], over, number);
@@ -233,8 +274,23 @@ impl Unroll<'_> {
                 self.chains.insert(key, states);
                 spread(self.graph, value, rest, node.span)
             }
+            Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
+                self.renamed_state(value, names, node, place)
+            }
             Op::Rename { value, ref names } if !node.dims.intersection(self.dims).is_empty() => {
                 self.renamed(value, names, node, place)
+            }
+            Op::Carry { repeat, index, init } => {
+                let (index, init) = (self.part(repeat, index, node.dims, place), self.at(init, place));
+                self.graph.add_with_dims(Op::Carry { repeat, index, init }, node.dtype, rest, node.span)
+            }
+            Op::Final { repeat, index, ref values } => {
+                let values = values.iter().flat_map(|&value| self.values[value].clone()).collect();
+                let index = self.part(repeat, index, node.dims, place);
+                self.graph.add_with_dims(Op::Final { repeat, index, values }, node.dtype, rest, node.span)
+            }
+            Op::Gather { ref dims, ref args } if !self.is_kept(dims, args) => {
+                self.gathered(dims, args, node, place)
             }
             Op::Broadcast(value) => {
                 let value = self.at(value, place);
@@ -265,6 +321,110 @@ impl Unroll<'_> {
             value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, span);
         }
         value
+    }
+
+    /// A carried value at the place of the dimensions that go, renamed along what stays.
+    fn renamed_state(
+        &mut self,
+        value: NodeId,
+        names: &[(DimId, DimId)],
+        node: &Node,
+        place: &Place,
+    ) -> NodeId {
+        let mut own = *place;
+        for (from, to) in names {
+            own[from.as_u32() as usize] = place[to.as_u32() as usize];
+        }
+        let value = self.at(value, &own);
+        let names: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !self.dims.contains(*from)).collect();
+        if names.is_empty() {
+            return value;
+        }
+        self.graph.add(Op::Rename { value, names }, node.dtype, node.span)
+    }
+
+    /// A scan along a dimension that goes: at every place the elements up to there, one after another.
+    fn running(&mut self, scan: Scan, value: NodeId, dim: DimId, node: &Node) -> Vec<NodeId> {
+        let over = node.dims.intersection(self.dims);
+        let (others, rest) = (over.without(dim), node.dims.difference(self.dims));
+        let mut values = vec![value; self.places(over) as usize];
+        for line in 0..self.places(others) {
+            let mut place = self.place([0; MAX_DIMS], others, line);
+            let mut state = scan.exclusive.then(|| {
+                let start = Constant::new(node.dtype, scan.reduction.identity());
+                let start = self.graph.add(Op::Const(start), node.dtype, node.span);
+                spread(self.graph, start, rest, node.span)
+            });
+            for number in 0..self.size(dim) {
+                let at = if scan.reverse { self.size(dim) - 1 - number } else { number };
+                place[dim.as_u32() as usize] = at;
+                let element = self.at(value, &place);
+                let next = match state {
+                    Some(state) => {
+                        let op = Op::Prim(scan.reduction.combine(), vec![state, element]);
+                        self.graph.add(op, node.dtype, node.span)
+                    }
+                    None => element,
+                };
+                let here = self.number(over, &place);
+                values[here] = if scan.exclusive { state.unwrap_or(next) } else { next };
+                state = Some(next);
+            }
+        }
+        values
+    }
+
+    /// Whether a gathered leaf has no dimension that goes.
+    fn is_kept(&self, dims: &[DimId], args: &[NodeId]) -> bool {
+        let gathered: DimSet = dims.iter().copied().collect();
+        self.old[args[0]].dims.union(gathered).intersection(self.dims).is_empty()
+    }
+
+    /// A gathered leaf: along what goes it is sliced, but where it is gathered.
+    fn gathered(&mut self, dims: &[DimId], args: &[NodeId], node: &Node, place: &Place) -> NodeId {
+        let (mut value, mut names, mut slices) = (args[0], Vec::new(), Vec::new());
+        loop {
+            match &self.old[value].op {
+                Op::Slice { value: of, dim, at } => {
+                    slices.push((*dim, *at));
+                    value = *of;
+                }
+                Op::Rename { value: of, names: pairs } => {
+                    names.clone_from(pairs);
+                    value = *of;
+                }
+                _ => break,
+            }
+        }
+        let own = |dim: DimId| names.iter().find(|(_, to)| *to == dim).map_or(dim, |(from, _)| *from);
+        let now = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
+        // The names of dimensions that go are the parameter's own from here on.
+        let goes = self.dims;
+        let here = |dim: DimId| if goes.contains(dim) { own(dim) } else { dim };
+        let kept: Vec<(DimId, DimId)> =
+            names.iter().copied().filter(|(from, _)| !goes.contains(*from)).collect();
+        let over = self.old[value].dims.intersection(goes);
+        if !kept.is_empty() {
+            value = self.graph.add(Op::Rename { value, names: kept }, node.dtype, node.span);
+        }
+        for (dim, at) in slices.iter().rev() {
+            let op = Op::Slice { value, dim: here(*dim), at: *at };
+            value = self.graph.add(op, node.dtype, node.span);
+        }
+        for dim in over.iter() {
+            let picked = dims.contains(&now(dim)) || slices.iter().any(|(sliced, _)| here(*sliced) == dim);
+            if !picked {
+                let at = place[now(dim).as_u32() as usize];
+                value = self.graph.add(Op::Slice { value, dim, at }, node.dtype, node.span);
+            }
+        }
+        let mut pairs: Vec<(DimId, NodeId)> =
+            dims.iter().zip(&args[1..]).map(|(dim, index)| (here(*dim), self.at(*index, place))).collect();
+        pairs.sort_unstable();
+        let dims = pairs.iter().map(|(dim, _)| *dim).collect();
+        let args = std::iter::once(value).chain(pairs.into_iter().map(|(_, index)| index)).collect();
+        self.graph.add(Op::Gather { dims, args }, node.dtype, node.span)
     }
 
     /// A reduction over dimensions that go, and maybe others: its elements one after another.

@@ -50,7 +50,9 @@ fn hoist(func: &Func, stmts: &mut Vec<Stmt>) {
 fn invariant(func: &Func, stmt: &Stmt, inside: &FxHashSet<Value>) -> bool {
     let Stmt::Let(_, inst) = stmt else { return false };
     let movable = match inst {
-        Inst::Load(access) => matches!(func.buffers[access.buffer].kind, BufferKind::Param(_)),
+        Inst::Load(access) | Inst::Gather(access) => {
+            matches!(func.buffers[access.buffer].kind, BufferKind::Param(_))
+        }
         Inst::Const(_)
         | Inst::Scalar(_)
         | Inst::Size(_)
@@ -59,6 +61,7 @@ fn invariant(func: &Func, stmt: &Stmt, inside: &FxHashSet<Value>) -> bool {
         | Inst::Bitcast(_)
         | Inst::Splat(_)
         | Inst::Iota(_)
+        | Inst::Shift(..)
         | Inst::Fold(..) => true,
     };
     let mut outside = true;

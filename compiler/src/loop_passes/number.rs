@@ -47,7 +47,7 @@ fn key(inst: &Inst) -> Option<InstKey> {
         Inst::Bitcast(arg) => InstKey::Bitcast(*arg),
         Inst::Splat(arg) => InstKey::Splat(*arg),
         Inst::Iota(arg) => InstKey::Iota(*arg),
-        Inst::Load(_) | Inst::Fold(..) => return None,
+        Inst::Load(_) | Inst::Gather(_) | Inst::Fold(..) | Inst::Shift(..) => return None,
     })
 }
 

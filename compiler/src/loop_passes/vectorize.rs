@@ -209,12 +209,15 @@ impl Context<'_> {
                     let ty = b.func.values[*value];
                     if self.is_shared(*value, inst, ty) {
                         // What was stored before stays before.
-                        if matches!(inst, Inst::Load(_))
+                        if matches!(inst, Inst::Load(_) | Inst::Gather(_))
                             && each.iter().any(|stmt| matches!(stmt, Stmt::Store(..)))
                         {
                             self.each(b, &mut each);
                         }
                         self.shared(b, *value, inst, ty);
+                    } else if let Inst::Shift(before, shifted, by) = inst {
+                        self.each(b, &mut each);
+                        self.shift(b, *value, [*before, *shifted], *by);
                     } else if let Inst::Fold(reduction, lanes) = inst {
                         self.each(b, &mut each);
                         self.fold(b, *value, *reduction, *lanes);
@@ -239,7 +242,7 @@ impl Context<'_> {
         match inst {
             Inst::Const(_) => true,
             Inst::Splat(arg) => !self.is_derived(*arg),
-            Inst::Fold(..) => false,
+            Inst::Fold(..) | Inst::Shift(..) => false,
             _ if ty.lanes == 1 => !self.is_derived(value) && !self.uses_derived(inst),
             Inst::Prim(..) | Inst::Convert(_) | Inst::Bitcast(_) => {
                 let mut shared = self.pieces_of(ty) > 1;
@@ -248,7 +251,7 @@ impl Context<'_> {
                 });
                 shared
             }
-            Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) => false,
+            Inst::Scalar(_) | Inst::Size(_) | Inst::Iota(_) | Inst::Load(_) | Inst::Gather(_) => false,
         }
     }
 
@@ -320,6 +323,7 @@ impl Context<'_> {
                 let offset = (piece * self.width as usize) as i64;
                 Inst::Iota(b.with_const(Prim::Add, self.piece(*arg, 0), offset))
             }
+            Inst::Gather(access) => Inst::Gather(self.access(b, access, piece)),
             inst => {
                 let mut inst = inst.clone();
                 inst.operands_mut(&mut |arg| *arg = self.piece(*arg, piece));
@@ -365,6 +369,28 @@ impl Context<'_> {
             made.lane_axis = None;
         }
         made
+    }
+
+    /// The vectors of a shift: each is one of the operands' vectors, or lies in two of them. It stands outside lane loops, where all
+    /// vectors of a value are at hand.
+    fn shift(&mut self, b: &mut Builder<'_>, value: Value, operands: [Value; 2], by: u32) {
+        let ty = b.func.values[value];
+        let width = self.width;
+        let both: Vec<Value> = operands.iter().flat_map(|&operand| self.all(operand, ty)).collect();
+        let start = ty.lanes - by;
+        let pieces = (0..ty.lanes / width).map(|piece| {
+            let lane = start + piece * width;
+            let (first, inside) = ((lane / width) as usize, lane % width);
+            match inside {
+                0 => both[first],
+                inside => {
+                    let shift = Inst::Shift(both[first], both[first + 1], width - inside);
+                    b.push(ty.with_lanes(width), shift)
+                }
+            }
+        });
+        let pieces: Vec<Value> = pieces.collect();
+        self.values.insert(value, pieces);
     }
 
     /// The tree of a fold: first whole vectors, then inside one.
@@ -582,7 +608,7 @@ impl Context<'_> {
     fn derive(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
             if let Stmt::Let(value, inst) = stmt
-                && !matches!(inst, Inst::Load(_) | Inst::Iota(_))
+                && !matches!(inst, Inst::Load(_) | Inst::Gather(_) | Inst::Iota(_))
                 && self.uses_derived(inst)
             {
                 self.lane.as_mut().expect("in a lane loop").derived.insert(*value);

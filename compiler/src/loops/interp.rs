@@ -290,7 +290,10 @@ impl<'a> Machine<'a> {
     fn inst(&mut self, value: Value, inst: &Inst) {
         match inst {
             Inst::Const(bits) => self.fill(value, *bits),
-            Inst::Scalar(scalar) => self.fill(value, self.scalars[scalar.index()]),
+            Inst::Scalar(scalar) => {
+                let elem = self.func.scalars[*scalar].elem;
+                self.fill(value, lane::loaded(elem, self.scalars[scalar.index()]));
+            }
             Inst::Size(size) => self.set_index(value, self.sizes[size.index()]),
             Inst::Prim(prim, args) => {
                 let mut starts = [0; 3];
@@ -316,6 +319,14 @@ impl<'a> Machine<'a> {
                 }
             }
             Inst::Load(access) => self.load(value, access),
+            Inst::Shift(before, value_of, by) => {
+                let (first, second, to) = (self.slot(*before), self.slot(*value_of), self.slot(value));
+                let both =
+                    [first, second].map(|slot| self.regs[slot.at..slot.at + slot.lanes].to_vec()).concat();
+                let start = to.lanes - *by as usize;
+                self.regs[to.at..to.at + to.lanes].copy_from_slice(&both[start..start + to.lanes]);
+            }
+            Inst::Gather(access) => self.gather(value, access),
             Inst::Fold(reduction, arg) => {
                 let Slot { at, lanes, elem } = self.slot(*arg);
                 let folded = fold(lane::combine(*reduction, elem), &mut self.regs[at..at + lanes].to_vec());
@@ -353,6 +364,33 @@ impl<'a> Machine<'a> {
         view.read(&self.memory[view.memory], self.now, &span, out);
         out[wanted.min(active)..].fill(0);
         out[active..].fill(lane::garbage(elem));
+    }
+
+    fn gather(&mut self, value: Value, access: &Access) {
+        let Slot { at, lanes, elem } = self.slot(value);
+        let (wanted, active) = self.taking_part(access, lanes);
+        let view = &self.views[access.buffer.index()];
+        for lane in 0..lanes {
+            let mut element = [if lane < active { 0 } else { lane::garbage(elem) }];
+            let mut inside = lane < wanted.min(active);
+            let mut index = Vec::with_capacity(access.index.len());
+            for (axis, position) in access.index.iter().enumerate() {
+                let slot = self.slot(*position);
+                if slot.elem == Elem::I32 {
+                    let bits = self.regs[slot.at + if slot.lanes == 1 { 0 } else { lane }];
+                    index.push(i64::from(bits as u32 as i32));
+                    inside &= view.has(axis, index[axis]);
+                } else {
+                    let further = if access.lane_axis == Some(axis as u32) { lane as i64 } else { 0 };
+                    index.push(self.index(*position) + further);
+                }
+            }
+            if inside {
+                let span = view.span(&index, None, 1);
+                view.read(&self.memory[view.memory], self.now, &span, &mut element);
+            }
+            self.regs[at + lane] = element[0];
+        }
     }
 
     fn store(&mut self, access: &Access, value: Value) {

@@ -10,17 +10,24 @@
 //! **Values** are in static single assignment form: each is defined once, by a statement, a loop variable or a carried
 //! variable, before its uses, in the same block or one around it. A value has a [`Type`]: a scalar type and a
 //! number of lanes. Lane `l` of a result depends on lane `l` of the operands, except in [`Inst::Splat`],
-//! [`Inst::Iota`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
+//! [`Inst::Iota`], [`Inst::Shift`] and [`Inst::Fold`]. `bool` is a mask. `i64` with one lane is for positions and addresses.
 //!
 //! **Arithmetic** is IEEE 754, to nearest even, with subnormals; a NaN's sign and payload are not defined. Integers
-//! wrap. No function is approximate: [`crate::ops::Class::Expanded`] functions are replaced by the pass
+//! wrap. No function is approximate: [`crate::ops::Class::Expanded`] functions (and those of [`crate::ops::Class::Storage`]) are replaced by the pass
 //! `expand_math`, and from then on only core functions occur. Fused multiply-add happens where `fma` stands, and
 //! nowhere else.
 //!
 //! **Memory.** [`Access`] names a buffer and one position for each of its axes. With several lanes, lane `l` is
 //! at position `+ l` along the access's lane axis. Every access must be inside the buffer ([`Active`] lanes only).
+//! What is loaded from a buffer of `f16`, `bf16`, `i8` or `u8` is an `i32`, the bits of a float or the value of an integer
+//! ([`Elem::loaded`]), and what is stored must be one in the range of the type. What the bits of a float mean, the functions of
+//! [`crate::ops::Class::Storage`] say.
 //! Different buffers don't overlap, except where the kernel runs in place: then an input element is read before the
 //! result element at the same place is written, in the same iteration.
+//!
+//! **Gathering.** [`Inst::Gather`] is a load some of whose positions are `i32`, with one lane or as many as the result has: lane `l` is at
+//! the position in lane `l`, whatever that is. Where it is negative or not below the size of the axis, the lane gives 0 and
+//! nothing is read. The other positions, and the lane axis among them, if there is one, are as in a load.
 //!
 //! **Loops.** [`For`] runs its body for `var = lo, lo + step, …` below `hi`. `carry` variables hold
 //! their `init` at first and the body's `yields` afterwards; the loop's `results` are what they hold at the end.
@@ -59,9 +66,11 @@
 //!
 //! 1. Every value is defined once and before its uses, in scope.
 //! 2. Types follow the rows of the functions, with equal numbers of lanes; `Splat` widens one lane; conditions of `If` are
-//!    one `bool` lane; positions, loop bounds and `active` are one `i64` lane. Constants' bits above the width are 0.
+//!    one `bool` lane; positions, loop bounds and `active` are one `i64` lane. Constants' bits above the width are 0. No value
+//!    has a type that is in memory only.
 //! 3. An access has as many positions as its buffer has axes, and a lane axis exactly if it has several lanes; inputs
-//!    are not stored to.
+//!    are not stored to. A gather has at least one `i32` position, none on its lane axis; it has a lane axis only if it has several
+//!    lanes.
 //! 4. Loops: as many yields and results as carried variables, of their types; step at least 1. Lane loops: step equals lanes.
 //!    Neither lane loops nor row reductions stand inside one another.
 //! 5. `Reduce`: as many results and lifted values as states, with the lanes of the row form or of the loop around. A fold has
@@ -165,6 +174,14 @@ pub enum Elem {
     I64,
     /// True or false. Not in memory but for `bool` arrays (one byte, non-zero is true).
     Bool,
+    /// IEEE 754 binary16. In memory only: what is loaded and stored are its bits, an `i32` from 0 to 65535.
+    F16,
+    /// The upper half of an `f32`. In memory only: likewise.
+    BF16,
+    /// 8-bit integer. In memory only: what is loaded and stored is an `i32` of its range.
+    I8,
+    /// 8-bit integer without sign. In memory only: likewise.
+    U8,
 }
 
 impl Elem {
@@ -176,7 +193,28 @@ impl Elem {
             Elem::I32 => "i32",
             Elem::I64 => "i64",
             Elem::Bool => "bool",
+            Elem::F16 => "f16",
+            Elem::BF16 => "bf16",
+            Elem::I8 => "i8",
+            Elem::U8 => "u8",
         }
+    }
+
+    /// Every one.
+    pub const ALL: [Elem; 9] =
+        [Elem::F32, Elem::F64, Elem::I32, Elem::I64, Elem::Bool, Elem::F16, Elem::BF16, Elem::I8, Elem::U8];
+
+    /// The type of a value that is loaded from or stored to memory that holds it.
+    pub const fn loaded(self) -> Elem {
+        match self {
+            Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => Elem::I32,
+            Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 | Elem::Bool => self,
+        }
+    }
+
+    /// Whether it is in memory only.
+    pub const fn in_memory_only(self) -> bool {
+        matches!(self, Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8)
     }
 
     /// Bytes of one in memory.
@@ -184,7 +222,8 @@ impl Elem {
         match self {
             Elem::F32 | Elem::I32 => 4,
             Elem::F64 | Elem::I64 => 8,
-            Elem::Bool => 1,
+            Elem::F16 | Elem::BF16 => 2,
+            Elem::Bool | Elem::I8 | Elem::U8 => 1,
         }
     }
 
@@ -267,7 +306,7 @@ pub struct BufferDecl {
 pub struct ScalarDecl {
     /// Which parameter of the kernel.
     pub param: u32,
-    /// Its type.
+    /// Its type, as memory has it.
     pub elem: Elem,
 }
 
@@ -309,6 +348,11 @@ pub enum Inst {
     Iota(Value),
     /// What memory holds. Lanes that don't take part give 0.
     Load(Access),
+    /// The lanes of two operands of the result's type, one after the other's, seen through a window: lane `l` is lane `l - by` of the
+    /// second operand, or, below that, lane `l + lanes - by` of the first. `0 < by < lanes`.
+    Shift(Value, Value, u32),
+    /// What memory holds at computed positions; see "Gathering" in the module's documentation.
+    Gather(Access),
     /// The lanes of the operand combined in the tree's order: one lane. (`lanes` of the operand: a power of two.)
     Fold(Reduction, Value),
 }

@@ -168,7 +168,7 @@ impl<'t> Cursor<'t> {
     fn ty(&mut self) -> Parsed<Type> {
         let before = *self;
         let word = self.take_word();
-        let all = [Elem::F32, Elem::F64, Elem::I32, Elem::I64, Elem::Bool];
+        let all = Elem::ALL;
         let found = all.into_iter().find_map(|elem| Some((elem, word.strip_prefix(elem.name())?)));
         let Some((elem, rest)) = found else { return before.expected("a type") };
         if rest.is_empty() {
@@ -255,6 +255,7 @@ impl<'t> Cursor<'t> {
             Elem::F64 => self.float(64, |text| f64::from_str(text).ok().map(|x| (x.to_bits(), x.is_nan()))),
             Elem::I32 => self.int::<i32>("an i32").map(|value| u64::from(value as u32)),
             Elem::I64 => self.int::<i64>("an i64").map(|value| value as u64),
+            Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => self.expected("a type that values have"),
             Elem::Bool if self.eat("true") => Ok(1),
             Elem::Bool if self.eat("false") => Ok(0),
             Elem::Bool => self.expected("`true` or `false`"),
@@ -730,6 +731,14 @@ fn inst(row: &mut Cursor<'_>, ty: Type) -> Parsed<Inst> {
         "splat" => Inst::Splat(row.value()?),
         "iota" => Inst::Iota(row.value()?),
         "load" => Inst::Load(row.access()?),
+        "shift" => {
+            let before = row.value()?;
+            row.expect(",")?;
+            let value = row.value()?;
+            row.expect("by")?;
+            Inst::Shift(before, value, lanes(row)?)
+        }
+        "gather" => Inst::Gather(row.access()?),
         "fold" => Inst::Fold(reduction(row)?, row.value()?),
         _ => match Prim::from_name(name) {
             Some(prim) => Inst::Prim(prim, row.list(Cursor::value)?),

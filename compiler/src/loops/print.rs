@@ -80,6 +80,8 @@ pub(super) fn const_text(elem: Elem, bits: u64) -> String {
         Elem::I32 => (bits as u32 as i32).to_string(),
         Elem::I64 => (bits as i64).to_string(),
         Elem::Bool => (bits != 0).to_string(),
+        // No value has it; for dumps of what is wrong.
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => format!("{bits:#x}"),
     }
 }
 
@@ -308,6 +310,8 @@ impl Printer<'_> {
             Inst::Splat(arg) => format!("splat {arg}"),
             Inst::Iota(arg) => format!("iota {arg}"),
             Inst::Load(access) => format!("load {}", access_text(access)),
+            Inst::Shift(before, value, by) => format!("shift {before}, {value} by {by}"),
+            Inst::Gather(access) => format!("gather {}", access_text(access)),
             Inst::Fold(reduction, arg) => format!("fold {reduction} {arg}"),
         }
     }

@@ -210,7 +210,7 @@ fn fold_exists(func: &Func, decl: &FoldDecl) -> Result<(), String> {
 
 fn tables_exist(func: &Func, stmt: &Stmt) -> Result<(), String> {
     match stmt {
-        Stmt::Let(_, Inst::Load(access)) | Stmt::Store(access, _) => {
+        Stmt::Let(_, Inst::Load(access) | Inst::Gather(access)) | Stmt::Store(access, _) => {
             ensure!(func.buffers.is_valid(access.buffer), "there is no buffer {}", access.buffer);
         }
         Stmt::Let(_, Inst::Size(size)) => {
@@ -360,6 +360,9 @@ fn stmt_types(func: &Func, consts: &[Option<u64>], stmt: &Stmt) -> Result<(), St
     let mut lanes = Ok(());
     stmt.results(&mut |value| {
         let ty = func.values[*value];
+        if ty.elem.in_memory_only() {
+            lanes = Err(format!("{value} is {ty}: only memory holds {}", ty.elem.name()));
+        }
         if !ty.lanes.is_power_of_two() {
             lanes = Err(format!("{value} is {ty}: the number of lanes must be a power of two"));
         }
@@ -395,9 +398,25 @@ fn choice_types(func: &Func, node: &If) -> Result<(), String> {
 }
 
 fn access_types(func: &Func, access: &Access, ty: Type) -> Result<(), String> {
+    positions_have_types(func, access, ty, |_| false)
+}
+
+/// A gather has computed positions, too: of one lane, or of those of the result.
+fn gather_types(func: &Func, access: &Access, ty: Type) -> Result<(), String> {
+    positions_have_types(func, access, ty, |position| {
+        position.elem == Elem::I32 && (position.lanes == 1 || position.lanes == ty.lanes)
+    })
+}
+
+fn positions_have_types(
+    func: &Func,
+    access: &Access,
+    ty: Type,
+    computed: impl Fn(Type) -> bool,
+) -> Result<(), String> {
     let elem = func.buffers[access.buffer].elem;
-    ensure!(ty.elem == elem, "{} holds {}, not {}", access.buffer, elem.name(), ty.elem.name());
-    for value in &access.index {
+    ensure!(ty.elem == elem.loaded(), "{} holds {}, not {}", access.buffer, elem.name(), ty.elem.name());
+    for value in access.index.iter().filter(|value| !computed(func.values[**value])) {
         has_type(func, *value, Type::INDEX, "a position")?;
     }
     access.active.map_or(Ok(()), |active| has_type(func, active, Type::INDEX, "a number of active lanes"))
@@ -414,7 +433,7 @@ fn inst_types(func: &Func, consts: &[Option<u64>], ty: Type, inst: &Inst) -> Res
             );
         }
         Inst::Scalar(scalar) => {
-            let wanted = Type::scalar(func.scalars[*scalar].elem);
+            let wanted = Type::scalar(func.scalars[*scalar].elem.loaded());
             ensure!(ty == wanted, "{scalar} is {wanted}, not {ty}");
         }
         Inst::Size(_) => ensure!(ty == Type::INDEX, "a size is i64, not {ty}"),
@@ -438,6 +457,13 @@ fn inst_types(func: &Func, consts: &[Option<u64>], ty: Type, inst: &Inst) -> Res
             );
         }
         Inst::Load(access) => access_types(func, access, ty)?,
+        Inst::Shift(before, value, by) => {
+            has_type(func, *before, ty, "what is shifted in")?;
+            has_type(func, *value, ty, "what is shifted")?;
+            ensure!(0 < *by && *by < ty.lanes, "a shift of {ty} by {by} lanes");
+            ensure!(ty.elem != Elem::Bool, "conditions are not shifted");
+        }
+        Inst::Gather(access) => gather_types(func, access, ty)?,
         Inst::Fold(reduction, arg) => {
             let from = func.values[*arg];
             ensure!(ty == from.with_lanes(1), "the fold of {from} is {}, not {ty}", from.with_lanes(1));
@@ -482,6 +508,15 @@ fn prim_types(
             ensure!(ty.elem == Elem::Bool, "{prim} is of bool, not of {}", ty.elem.name());
             alike(args, Elem::Bool)
         }
+        Typing::Encode => {
+            ensure!(ty.elem == Elem::I32, "{prim} gives i32, not {}", ty.elem.name());
+            ensure!(first.is_float(), "{prim} is of floats, not of {}", first.name());
+            Ok(())
+        }
+        Typing::Decode => {
+            ensure!(ty.elem == Elem::F32, "{prim} gives f32, not {}", ty.elem.name());
+            alike(args, Elem::I32)
+        }
         Typing::Select => {
             alike(&args[..1], Elem::Bool)?;
             alike(&args[1..], ty.elem)
@@ -524,6 +559,7 @@ fn accesses(func: &Func, errors: &mut Errors) {
         let at = Line::Stmt(number);
         match stmt {
             Stmt::Let(value, Inst::Load(access)) => errors.note(at, access_fits(func, access, *value)),
+            Stmt::Let(value, Inst::Gather(access)) => errors.note(at, gather_fits(func, access, *value)),
             Stmt::Store(access, value) => {
                 errors.note(at, access_fits(func, access, *value));
                 if let BufferKind::Param(_) = func.buffers[access.buffer].kind {
@@ -579,6 +615,33 @@ fn access_fits(func: &Func, access: &Access, value: Value) -> Result<(), String>
         None => {
             ensure!(lanes == 1, "{value} has {lanes} lanes, and there is no lane axis");
             ensure!(active.is_none(), "a number of active lanes, and {value} has one lane");
+        }
+    }
+    Ok(())
+}
+
+fn gather_fits(func: &Func, access: &Access, value: Value) -> Result<(), String> {
+    let Access { buffer, index, lane_axis, active } = access;
+    let (decl, lanes) = (&func.buffers[*buffer], func.values[value].lanes);
+    let axes = decl.axes.len();
+    ensure!(index.len() == axes, "{} positions, and {buffer} has {axes} axes", index.len());
+    let computed = |axis: usize| func.values[index[axis]].elem == Elem::I32;
+    ensure!((0..axes).any(computed), "no position is computed: this is a load");
+    for axis in (0..axes).filter(|&axis| computed(axis)) {
+        let size = &decl.axes[axis];
+        let listed = matches!(size, SizeExpr::Const(_)) || func.sizes.values().any(|known| known == size);
+        ensure!(listed, "the size of axis {axis} of {buffer} is not listed");
+    }
+    match lane_axis {
+        Some(axis) => {
+            ensure!(lanes > 1, "a lane axis, and {value} has one lane");
+            ensure!((*axis as usize) < axes, "there is no axis {axis} for the lanes");
+            ensure!(!computed(*axis as usize), "the positions along the lane axis are computed");
+        }
+        None => {
+            let varies = index.iter().any(|&position| func.values[position].lanes == lanes);
+            ensure!(varies, "{value} has {lanes} lanes, and nothing has as many");
+            ensure!(active.is_none(), "a number of active lanes, and there is no lane axis");
         }
     }
     Ok(())

@@ -37,7 +37,11 @@ macro_rules! visitors {
                     | Inst::Splat(arg)
                     | Inst::Iota(arg)
                     | Inst::Fold(_, arg) => visit(arg),
-                    Inst::Load(access) => access.$operands(visit),
+                    Inst::Shift(before, value, _) => {
+                        visit(before);
+                        visit(value);
+                    }
+                    Inst::Load(access) | Inst::Gather(access) => access.$operands(visit),
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Lower, elem};
+use super::{Lower, elem, storage};
 use crate::graph::folds::split_condition;
 use crate::graph::{self, FoldId, Graph, NodeId, Op};
 use crate::loops::{Elem, Fold, FoldDecl, FoldUse, Inst, Part, Type, Value};
@@ -74,15 +74,15 @@ impl Lower<'_> {
         let mut values: FxHashMap<NodeId, Value> = FxHashMap::default();
         let mut made = Part::default();
         for (id, node) in &part.nodes {
-            let ty = Type::scalar(elem(node.dtype));
+            let ty = Type::scalar(elem(node.dtype).loaded());
             let value = match &node.op {
                 Op::Param(_) => {
                     let param = self.func.value(ty);
                     made.params.push(param);
                     param
                 }
-                Op::Const(constant) => self.push(ty, Inst::Const(constant.bits)),
-                Op::Convert(arg) => self.push(ty, Inst::Convert(values[arg])),
+                Op::Const(constant) => self.push(ty, Inst::Const(storage::constant_bits(*constant))),
+                Op::Convert(arg) => storage::convert(self, values[arg], part.nodes[*arg].dtype, node.dtype),
                 Op::Prim(prim, args) => {
                     let args: Vec<Value> = args.iter().map(|arg| values[arg]).collect();
                     self.function(ty, *prim, args)

@@ -3,8 +3,8 @@
 //! A row says the function's name in the text forms, its number of operands, its [`Class`], its [`Typing`] and its
 //! meaning in words. The language calls a [`Class::Expanded`] function by that name; which others have a name in it,
 //! `sema::builtin` says. What a formula means to the tests is in `graph::eval`. What a [`Class::Core`] function does is implemented by `loops::interp` and the back ends;
-//! [`Class::Expanded`] functions are rewritten into core ones by `loop_passes::expand_math`, and no back end ever
-//! sees them; [`Class::Graph`] functions exist in the graph only and are rewritten by a graph pass.
+//! [`Class::Expanded`] and [`Class::Storage`] functions are rewritten into core ones by `loop_passes::expand_math`, and no
+//! back end ever sees them; [`Class::Graph`] functions exist in the graph only and are rewritten by a graph pass.
 
 /// Who gives a function its machine code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Class {
     Expanded,
     /// Rewritten inside the graph IR.
     Graph,
+    /// Between numbers and the bits that memory holds of them: made by the lowering, rewritten into core functions inside the
+    /// loop IR.
+    Storage,
 }
 
 /// How the types of operands and result hang together. All operands have the same number of lanes.
@@ -32,6 +35,10 @@ pub enum Typing {
     Select,
     /// Operands and result have one integer type (`i32`, `i64`). Loop IR only.
     Integer,
+    /// The operand is a float, the result `i32`. Loop IR only.
+    Encode,
+    /// The operand is `i32`, the result `f32`. Loop IR only.
+    Decode,
 }
 
 macro_rules! prims {
@@ -154,6 +161,11 @@ prims! {
     Ldexp    "ldexp"    2    Expanded Float   "First times 2 to the power of second, which is rounded to a whole number.";
     NextUp   "next_up"  1    Expanded Float   "The smallest number of the type above x.";
     Hypot    "hypot"    2    Expanded Float   "Square root of the sum of squares, without overflow.";
+
+    ToF16    "to_f16"   1    Storage  Encode  "The 16 bits of the nearest `f16`, ties to even; a NaN is one NaN.";
+    ToBf16   "to_bf16"  1    Storage  Encode  "The 16 bits of the nearest `bf16`, ties to even; a NaN is one NaN.";
+    OfF16    "of_f16"   1    Storage  Decode  "The value of the `f16` with these 16 bits (0 to 65535), exactly.";
+    OfBf16   "of_bf16"  1    Storage  Decode  "The value of the `bf16` with these 16 bits (0 to 65535), exactly.";
 }
 
 impl std::fmt::Display for Prim {

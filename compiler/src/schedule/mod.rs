@@ -90,10 +90,10 @@ pub fn plan(graph: &Graph, regions: &Regions, target: &Target) -> Schedule {
             RegionKind::Reduce { form: Form::Column, .. } | RegionKind::Map if region.kept.is_empty() => {
                 LoopPlan { lanes: 1, unroll: 1, tail: Tail::None }
             }
-            RegionKind::Reduce { form: Form::Column, .. } => {
+            RegionKind::Reduce { form: Form::Column, .. } | RegionKind::Scan { form: Form::Column, .. } => {
                 LoopPlan { lanes, unroll: unroll(body_cost(graph, region), true, lanes), tail: Tail::Masked }
             }
-            RegionKind::Map => {
+            RegionKind::Map | RegionKind::Scan { form: Form::Row, .. } => {
                 LoopPlan { lanes, unroll: unroll(body_cost(graph, region), false, lanes), tail: Tail::Masked }
             }
         }
@@ -107,12 +107,15 @@ fn lanes(graph: &Graph, region: &Region, target: &Target) -> u32 {
     let roots = region.keeps.iter().map(|&(node, _)| node);
     let reduces = match &region.kind {
         RegionKind::Reduce { reduces, .. } => reduces.as_slice(),
+        RegionKind::Scan { node, .. } => std::slice::from_ref(node),
         RegionKind::Map => &[],
     };
     for node in region.nodes.iter().copied().chain(roots).chain(reduces.iter().copied()) {
         for value in graph.nodes[node].op.args().iter().copied().chain([node]) {
             match graph.nodes[value].dtype {
-                DType::F32 | DType::I32 => widths[0] = true,
+                DType::F32 | DType::I32 | DType::F16 | DType::BF16 | DType::I8 | DType::U8 => {
+                    widths[0] = true;
+                }
                 DType::F64 => widths[1] = true,
                 DType::Bool => {}
             }
@@ -154,7 +157,8 @@ impl fmt::Display for Printer<'_> {
         if let Some(plan) = &self.schedule.parallel {
             return writeln!(f, "  parallel: {}", line(plan));
         }
-        let once = self.regions.prologue.iter().filter(|step| matches!(step, Step::Region(_))).count();
+        let once = Step::flat(&self.regions.prologue);
+        let once = once.iter().filter(|step| matches!(step, Step::Region(_))).count();
         for (number, plan) in self.schedule.regions.iter().enumerate() {
             let when = if number < once { " (once)" } else { "" };
             writeln!(f, "  region{number}{when}: {}", line(plan))?;

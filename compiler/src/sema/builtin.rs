@@ -25,6 +25,14 @@ pub(super) enum Builtin {
     Poly,
     /// `poly(x, [1, 0.5, 0.25])`
     PolyList,
+    /// A scan, `cumsum[t](x)`.
+    Scan(Reduction),
+    /// `kth_largest[d](x, k)`
+    KthLargest,
+    /// `topk_mask[d](x, k)`
+    TopkMask,
+    /// `sort[pair](x)`
+    Sort,
     /// Part of the language, but not of this version of the compiler.
     NotYet,
 }
@@ -36,7 +44,8 @@ impl Builtin {
             Builtin::Prim(prim) => (prim.arity(), prim.arity()),
             Builtin::Convert(_) | Builtin::Reduce(_) | Builtin::Index | Builtin::Broadcast => (1, 1),
             Builtin::Size | Builtin::Stack => (1, usize::MAX),
-            Builtin::Poly | Builtin::PolyList => (2, 2),
+            Builtin::Scan(_) | Builtin::Sort => (1, 1),
+            Builtin::Poly | Builtin::PolyList | Builtin::KthLargest | Builtin::TopkMask => (2, 2),
             Builtin::NotYet => (0, usize::MAX),
         }
     }
@@ -65,12 +74,12 @@ const WITH_DIMS: [(&str, Builtin); 15] = [
     ("broadcast", Builtin::Broadcast),
     ("stack", Builtin::Stack),
     ("poly", Builtin::Poly),
-    ("cumsum", Builtin::NotYet),
-    ("cumprod", Builtin::NotYet),
-    ("cummax", Builtin::NotYet),
-    ("kth_largest", Builtin::NotYet),
-    ("topk_mask", Builtin::NotYet),
-    ("sort", Builtin::NotYet),
+    ("cumsum", Builtin::Scan(Reduction::Sum)),
+    ("cumprod", Builtin::Scan(Reduction::Prod)),
+    ("cummax", Builtin::Scan(Reduction::Max)),
+    ("kth_largest", Builtin::KthLargest),
+    ("topk_mask", Builtin::TopkMask),
+    ("sort", Builtin::Sort),
     ("sparsemax", Builtin::NotYet),
     ("entmax", Builtin::NotYet),
 ];
@@ -82,10 +91,10 @@ const PLAIN: [(&str, Builtin); 13] = [
     ("f64", Builtin::Convert(DType::F64)),
     ("i32", Builtin::Convert(DType::I32)),
     ("bool", Builtin::Convert(DType::Bool)),
-    ("f16", Builtin::NotYet),
-    ("bf16", Builtin::NotYet),
-    ("i8", Builtin::NotYet),
-    ("u8", Builtin::NotYet),
+    ("f16", Builtin::Convert(DType::F16)),
+    ("bf16", Builtin::Convert(DType::BF16)),
+    ("i8", Builtin::Convert(DType::I8)),
+    ("u8", Builtin::Convert(DType::U8)),
     ("poly", Builtin::PolyList),
     ("erfcx", Builtin::NotYet),
     ("lgamma", Builtin::NotYet),
@@ -96,7 +105,7 @@ fn has_name(prim: Prim) -> bool {
     match prim.class() {
         // These two are made by graph passes only.
         Class::Expanded => !matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf),
-        Class::Core | Class::Graph => CORE.contains(&prim),
+        Class::Core | Class::Graph | Class::Storage => CORE.contains(&prim),
     }
 }
 

@@ -8,6 +8,7 @@ use super::infer::number_of;
 use super::items::Items;
 use super::lower::{DimBinding, Frame, Lowerer, Operand, Value};
 use super::number::Number;
+use super::repeat::Along;
 use super::{MAX_UNROLLED_SIZE, dims, prelude, suggest};
 use crate::diag::{Diagnostic, Span, codes};
 use crate::graph::{NodeId, Op};
@@ -320,6 +321,9 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::PolyList {
             return if wrong { Value::Poison } else { self.poly_list(call, span) };
         }
+        if let Builtin::Scan(reduction) = builtin {
+            return self.scan(reduction, call, span);
+        }
         let mut args: Vec<Operand<'a>> = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.operand(&arg.value));
@@ -334,7 +338,10 @@ impl<'a> Lowerer<'_, 'a> {
             Builtin::Broadcast => self.broadcast_call(call, &args[0], span),
             Builtin::Stack => self.stack(call, args, span),
             Builtin::Poly => self.poly(call, &args[0], &args[1], span),
-            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::NotYet => Value::Poison,
+            Builtin::KthLargest | Builtin::TopkMask | Builtin::Sort => self.order(builtin, call, &args, span),
+            Builtin::Index | Builtin::Size | Builtin::PolyList | Builtin::Scan(_) | Builtin::NotYet => {
+                Value::Poison
+            }
         }
     }
 
@@ -379,7 +386,9 @@ impl<'a> Lowerer<'_, 'a> {
         }
         // A number that is not of this dtype passes through one that is, so that the conversion's rule holds.
         let exact = match (&arg.value, dtype) {
-            (Value::Number(Number::Float { .. }), DType::I32 | DType::Bool) => self.arithmetic,
+            (Value::Number(Number::Float { .. }), DType::I32 | DType::I8 | DType::U8 | DType::Bool) => {
+                self.arithmetic
+            }
             (Value::Number(Number::Int(_)), DType::Bool) => DType::I32,
             (Value::Bool(_), _) => DType::Bool,
             (Value::Node(node), _) => self.graph.nodes[*node].dtype,
@@ -401,7 +410,8 @@ impl<'a> Lowerer<'_, 'a> {
         if builtin == Builtin::Index {
             return match self.one_dim(names[0], "`index`") {
                 Some(dim) => match self.step_along(dim) {
-                    Some(step) => Value::Number(Number::Int(step)),
+                    Some(Along::Number(step)) => Value::Number(Number::Int(step)),
+                    Some(Along::Loop(repeat)) => self.node(Op::Step(repeat), DType::I32, span),
                     None => self.node(Op::Index(dim), DType::I32, span),
                 },
                 None => Value::Poison,
@@ -489,6 +499,9 @@ impl<'a> Lowerer<'_, 'a> {
             let nodes: Option<Vec<NodeId>> =
                 args.iter().map(|arg| self.materialize(arg, DType::Bool)).collect();
             nodes.map(|nodes| (DType::Bool, nodes))
+        } else if let Some(dtype) = self.same_storage(&args) {
+            let nodes: Option<Vec<NodeId>> = args.iter().map(|arg| self.materialize(arg, dtype)).collect();
+            nodes.map(|nodes| (dtype, nodes))
         } else if bools > 0 {
             self.report(Diagnostic::error(
                 codes::BRANCHES,
@@ -503,6 +516,12 @@ impl<'a> Lowerer<'_, 'a> {
             Some((dtype, values)) => self.node(Op::Stack { dim, values }, dtype, span),
             None => Value::Poison,
         }
+    }
+
+    /// The dtype of memory that all values have, so that nothing need be computed to put them side by side.
+    fn same_storage(&self, args: &[Operand<'a>]) -> Option<DType> {
+        let dtype = self.dtype_of(args.first()?).filter(|dtype| dtype.is_storage())?;
+        args.iter().all(|arg| self.dtype_of(arg) == Some(dtype)).then_some(dtype)
     }
 
     /// The dimension that a stack makes: one that the kernel declares, or one that begins here.
@@ -627,7 +646,7 @@ impl<'a> Lowerer<'_, 'a> {
     /// A value along the dimensions that another has, too.
     fn like(&mut self, value: &Operand<'a>, other: &Operand<'a>, span: Span) -> Value<'a> {
         let Value::Node(node) = other.value else { return value.value.clone() };
-        let (dims, dtype) = (self.graph.nodes[node].dims, self.graph.nodes[node].dtype);
+        let (dims, dtype) = (self.graph.nodes[node].dims, self.graph.nodes[node].dtype.arithmetic());
         let dtype = if dtype.is_float() { dtype } else { self.arithmetic };
         let dtype = self.dtype_of(value).filter(|dtype| dtype.is_float()).unwrap_or(dtype);
         match self.materialize(value, dtype) {

@@ -73,7 +73,7 @@ impl<'a> Lowerer<'_, 'a> {
             Value::Number(_) => DimSet::EMPTY,
             Value::Bool(_) | Value::Tuple(_) | Value::Poison => return value,
         };
-        let dtype = self.dtype_of(&value);
+        let dtype = self.dtype_of(&value).map(DType::arithmetic);
         if dtype == Some(DType::Bool)
             || !filter.dims.is_subset(dims.union(self.graph.nodes[filter.cond].dims))
         {

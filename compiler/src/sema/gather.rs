@@ -104,10 +104,10 @@ impl<'a> Lowerer<'_, 'a> {
 
     /// What stands outside of a dimension of a value.
     pub(super) fn outside(&self, base: &Operand<'a>) -> Value<'a> {
-        match self.dtype_of(base) {
+        match self.dtype_of(base).map(DType::arithmetic) {
             Some(DType::Bool) => Value::Bool(false),
             Some(DType::I32) => Value::Number(Number::Int(0)),
-            Some(DType::F32 | DType::F64) | None => Value::Number(Number::float(f64::NAN)),
+            Some(_) | None => Value::Number(Number::float(f64::NAN)),
         }
     }
 
@@ -148,10 +148,16 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Convert(_)
                 | Op::Reduce { .. }
                 | Op::Fold { .. }
+                | Op::Scan { .. }
+                | Op::KthLargest { .. }
                 | Op::Slice { .. }
                 | Op::Stack { .. }
                 | Op::Broadcast(_)
-                | Op::Rename { .. } => return None,
+                | Op::Rename { .. }
+                | Op::Carry { .. }
+                | Op::Step(_)
+                | Op::Final { .. }
+                | Op::Gather { .. } => return None,
             };
             values.insert(id, value);
             last = Some(value);
@@ -162,7 +168,6 @@ impl<'a> Lowerer<'_, 'a> {
 
 /// A function of 32-bit integers and conditions; none where it has no such value.
 fn integer(prim: Prim, args: &[i64]) -> Option<i64> {
-    #[expect(clippy::match_wildcard_for_single_variants, reason = "the table has many rows")]
     let value = match (prim, args) {
         (Prim::Add, [a, b]) => a + b,
         (Prim::Sub, [a, b]) => a - b,

@@ -3,6 +3,9 @@
 //! A number takes the dtype of what it meets. An integer (`i32`, `index`, `size`) that meets a float, or a function that has
 //! floats only, becomes a float: that of the other operands, or the kernel's arithmetic dtype (`f64` if a parameter is
 //! `f64`, else `f32`). An `f32` that meets an `f64` widens. Nothing narrows by itself, and `bool` converts to nothing.
+//!
+//! A value in `f16`, `bf16`, `i8` or `u8` becomes one of its arithmetic dtype where anything is computed with it, and stays what it
+//! is where positions of it are picked.
 
 use std::rc::Rc;
 
@@ -10,6 +13,7 @@ use super::lower::{Lowerer, Operand, Value};
 use super::number::{self, Number};
 use super::{MAX_NODES, prelude};
 use crate::diag::{Diagnostic, Span, codes};
+use crate::graph::verify::converts;
 use crate::graph::{Constant, NodeId, Op};
 use crate::ops::{Prim, Reduction, Typing};
 use crate::syntax::ast::BinaryOp;
@@ -71,7 +75,13 @@ impl<'a> Lowerer<'_, 'a> {
         if source.dtype == dtype {
             return Value::Node(node);
         }
-        let from_integer = source.dtype == DType::I32 && dtype.is_float();
+        if let Some(between) = between(source.dtype, dtype) {
+            return match self.convert(node, between, span) {
+                Value::Node(node) => self.convert(node, dtype, span),
+                other => other,
+            };
+        }
+        let from_integer = source.dtype == DType::I32 && matches!(dtype, DType::F32 | DType::F64);
         match source.op.clone() {
             Op::Const(constant) if from_integer => {
                 self.constant(Constant::new(dtype, constant.value()), span)
@@ -125,7 +135,9 @@ impl<'a> Lowerer<'_, 'a> {
         match prim.typing() {
             Typing::Logic => return self.logic(prim, args, span),
             Typing::Number | Typing::Float | Typing::Compare => {}
-            Typing::Select | Typing::Integer => panic!("`{prim}` is not a function of the language"),
+            Typing::Select | Typing::Integer | Typing::Encode | Typing::Decode => {
+                panic!("`{prim}` is not a function of the language")
+            }
         }
         if let Some(bad) = args.iter().position(|arg| self.dtype_of(arg) == Some(DType::Bool)) {
             return self.report_bool(prim, &args[bad]);
@@ -405,7 +417,7 @@ impl<'a> Lowerer<'_, 'a> {
         keep_integers: bool,
     ) -> Option<(DType, Vec<NodeId>)> {
         let dtypes = args.iter().filter_map(|arg| match &arg.value {
-            Value::Node(node) => Some(self.graph.nodes[*node].dtype),
+            Value::Node(node) => Some(self.graph.nodes[*node].dtype.arithmetic()),
             _ => None,
         });
         let float = dtypes.filter(|dtype| dtype.is_float()).max();
@@ -439,7 +451,8 @@ impl<'a> Lowerer<'_, 'a> {
         let set: DimSet = dims.iter().map(|(dim, _)| *dim).collect();
         let spans: Vec<Span> = dims.iter().map(|(_, span)| *span).collect();
         let Some(node) = self.array_with(value, set, &spans) else { return Value::Poison };
-        let dtype = self.graph.nodes[node].dtype;
+        let dtype = self.graph.nodes[node].dtype.arithmetic();
+        let Value::Node(node) = self.convert(node, dtype, value.span) else { return Value::Poison };
         if dtype == DType::Bool {
             let message = format!("`{reduction}` needs numbers, but this is {}", self.describe(value));
             let error = Diagnostic::error(codes::BOOL_OPERAND, value.span, message)
@@ -530,6 +543,15 @@ impl<'a> Lowerer<'_, 'a> {
         self.report(error);
     }
 
+    /// The message about an integer that is a result and does not fit.
+    pub(super) fn report_does_not_fit(&mut self, dtype: DType, span: Span) {
+        if dtype == DType::I32 {
+            return self.report_not_i32(span);
+        }
+        let message = format!("this integer does not fit in {dtype}");
+        self.report(Diagnostic::error(codes::INTEGER_OVERFLOW, span, message));
+    }
+
     /// A value's type as the text writes it: `f32[n, d]`.
     pub(super) fn type_text(&self, value: &Value<'a>) -> String {
         match value {
@@ -603,6 +625,12 @@ impl<'a> Lowerer<'_, 'a> {
         let entered = self.frames.iter().find(|frame| frame.in_prelude)?;
         entered.function.map(|function| function.name.as_str())
     }
+}
+
+/// The dtype by which a conversion goes, if it takes two steps: what memory holds becomes its arithmetic dtype, and an integer or
+/// a condition the arithmetic dtype of what it shall be held as.
+fn between(from: DType, to: DType) -> Option<DType> {
+    (!converts(from, to)).then(|| if from.is_storage() { from.arithmetic() } else { to.arithmetic() })
 }
 
 /// The number that an operand is.

@@ -16,6 +16,8 @@ pub(super) struct Items<'a> {
     pub(super) const_list: Vec<&'a ast::Const>,
     /// Kernels in the order of the text, each name once.
     pub(super) kernels: Vec<(&'a ast::Item, &'a ast::Kernel)>,
+    /// Examples in the order of the text.
+    pub(super) examples: Vec<(&'a ast::Item, &'a ast::ExampleDecl)>,
     /// Reductions.
     pub(super) reductions: FxHashMap<&'a str, &'a ast::ReductionDecl>,
 }
@@ -28,6 +30,7 @@ impl<'a> Items<'a> {
             consts: FxHashMap::default(),
             const_list: Vec::new(),
             kernels: Vec::new(),
+            examples: Vec::new(),
             reductions: FxHashMap::default(),
         };
         let mut kernel_spans: FxHashMap<&'a str, Span> = FxHashMap::default();
@@ -52,8 +55,9 @@ impl<'a> Items<'a> {
                 ItemKind::Schedule(schedule) => {
                     diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
                 }
-                ItemKind::Example(example) => diagnostics.push(not_yet("an `example`", example.kernel.span)),
-                ItemKind::Use(_) => diagnostics.push(not_yet("`use`", item.span)),
+                ItemKind::Example(example) => items.examples.push((item, example)),
+                // `syntax::uses` has put the items of the file beside those of this one.
+                ItemKind::Use(_) => {}
             }
         }
         for item in &file.items {

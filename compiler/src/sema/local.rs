@@ -9,6 +9,8 @@
 //! one that its size is made of, so that `x` along `j` has its dimensions in the order that `x` has. The numbers of dimensions
 //! are given as they come up; [`Lowerer::order_dims`] renumbers them at the end.
 
+use std::collections::hash_map::Entry;
+
 use cranelift_entity::{EntityRef, PrimaryMap};
 use rustc_hash::FxHashMap;
 
@@ -16,7 +18,8 @@ use super::MAX_SIZE;
 use super::lower::{DimBinding, Lowerer, Operand, Value};
 use super::number::Number;
 use crate::diag::{Diagnostic, Span, codes};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::repeats::Nesting;
+use crate::graph::{Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::syntax::ast::{self, SizeKind, SizeOp};
 use crate::types::{Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
@@ -186,6 +189,10 @@ impl<'a> Lowerer<'_, 'a> {
         let mut inner = false;
         let either = DimSet::one(from).with(to);
         let mut known = rustc_hash::FxHashSet::default();
+        let nesting = Nesting::of(&self.graph);
+        // The state of a loop that is under way is read along the other dimension.
+        let under_way =
+            |op: &Op| matches!(op, Op::Carry { repeat, .. } if !nesting.repeats.contains_key(repeat));
         while let Some(next) = todo.pop() {
             let dims = self.graph.nodes[next].dims;
             if dims.intersection(either).is_empty() || !known.insert(next) {
@@ -193,17 +200,19 @@ impl<'a> Lowerer<'_, 'a> {
             }
             inner |= dims.contains(to);
             seen.push(next);
-            todo.extend(self.graph.nodes[next].op.args());
+            let op = &self.graph.nodes[next].op;
+            todo.extend(op.args().iter().filter(|_| !under_way(op)));
         }
         let mut names = vec![(from, to)];
         if inner {
             let Some(third) = self.third_dim(from, to, span) else { return Value::Poison };
             names.push((to, third));
         }
+        let copies = self.copied_loops(&nesting, &mut seen);
         seen.sort_unstable();
         let mut renamed: FxHashMap<NodeId, NodeId> = FxHashMap::default();
         for old in seen {
-            match self.renamed_node(old, &names, &renamed, span) {
+            match self.renamed_node(old, &names, &renamed, &copies, span) {
                 Value::Node(new) => drop(renamed.insert(old, new)),
                 _ => return Value::Poison,
             }
@@ -211,8 +220,32 @@ impl<'a> Lowerer<'_, 'a> {
         Value::Node(renamed[&node])
     }
 
+    /// The loops that are run once more for the values in `seen`, all of whose nodes are copied.
+    fn copied_loops(&mut self, nesting: &Nesting, seen: &mut Vec<NodeId>) -> FxHashMap<RepeatId, RepeatId> {
+        let mut copies = FxHashMap::default();
+        let mut at = 0;
+        while let Some(&node) = seen.get(at) {
+            at += 1;
+            let (Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. }) =
+                self.graph.nodes[node].op
+            else {
+                continue;
+            };
+            let Some(inside) = nesting.repeats.get(&repeat) else { continue };
+            if let Entry::Vacant(copy) = copies.entry(repeat) {
+                copy.insert(self.graph.repeats.push(self.graph.repeats[repeat]));
+                for &node in inside.nodes.iter().chain(&inside.finals) {
+                    if !seen.contains(&node) {
+                        seen.push(node);
+                    }
+                }
+            }
+        }
+        copies
+    }
+
     /// A dimension of the size of `to` that stands to `to` as `to` stands to `from`.
-    fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
+    pub(super) fn third_dim(&mut self, from: DimId, to: DimId, span: Span) -> Option<DimId> {
         let place = |dim: DimId| self.order.iter().position(|other| *other == dim);
         let before = place(to) < place(from);
         let kind = match self.graph.dims[to].kind.clone() {
@@ -231,6 +264,7 @@ impl<'a> Lowerer<'_, 'a> {
         old: NodeId,
         names: &[(DimId, DimId)],
         renamed: &FxHashMap<NodeId, NodeId>,
+        copies: &FxHashMap<RepeatId, RepeatId>,
         span: Span,
     ) -> Value<'a> {
         let new_dim = |dim: DimId| names.iter().find(|(from, _)| *from == dim).map_or(dim, |(_, to)| *to);
@@ -238,13 +272,36 @@ impl<'a> Lowerer<'_, 'a> {
         let node = self.graph.nodes[old].clone();
         let dims = new_dims(node.dims);
         let mut op = node.op;
-        if let Op::Param(_) | Op::Rename { .. } = op {
-            return self.read_along(old, &new_dim, span);
+        let carried = |value: NodeId| {
+            let op = &self.graph.nodes[value].op;
+            matches!(op, Op::Carry { repeat, .. } if copies.contains_key(repeat))
+        };
+        match &mut op {
+            // Of a loop that is run once more.
+            Op::Rename { value, names } if carried(*value) => {
+                for (from, to) in names.iter_mut() {
+                    (*from, *to) = (new_dim(*from), new_dim(*to));
+                }
+                names.sort_unstable();
+            }
+            Op::Param(_) | Op::Rename { .. } => return self.read_along(old, &new_dim, span),
+            Op::Carry { repeat, .. } if !copies.contains_key(repeat) => {
+                let twin = self.twins.get(&old).copied().unwrap_or(old);
+                return self.read_along(twin, &new_dim, span);
+            }
+            _ => {}
         }
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),
             Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims = new_dims(*dims),
-            Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new_dim(*dim),
+            Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new_dim(*dim),
+            Op::Carry { repeat, .. } | Op::Step(repeat) | Op::Final { repeat, .. } => {
+                *repeat = copies.get(repeat).copied().unwrap_or(*repeat);
+            }
+            Op::Gather { dims, args } => reorder(dims, args, new_dim),
             Op::Param(_)
             | Op::Rename { .. }
             | Op::Const(_)
@@ -313,7 +370,11 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
     for node in graph.nodes.values_mut() {
         node.dims = all(node.dims);
         match &mut node.op {
-            Op::Index(dim) | Op::Slice { dim, .. } | Op::Stack { dim, .. } => *dim = new(*dim),
+            Op::Index(dim)
+            | Op::Slice { dim, .. }
+            | Op::Stack { dim, .. }
+            | Op::Scan { dim, .. }
+            | Op::KthLargest { dim, .. } => *dim = new(*dim),
             Op::Size(dims) | Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims = all(*dims),
             Op::Rename { names, .. } => {
                 for (from, to) in names.iter_mut() {
@@ -321,8 +382,31 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
                 }
                 names.sort_unstable();
             }
-            Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) => {}
+            Op::Gather { dims, args } => reorder(dims, args, new),
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => {}
         }
+    }
+    for steps in graph.repeats.values_mut() {
+        if let Steps::Size(dim) = steps {
+            *dim = new(*dim);
+        }
+    }
+}
+
+/// Other numbers for the dimensions of a gather, which stay in order with their positions.
+fn reorder(dims: &mut [DimId], args: &mut [NodeId], new: impl Fn(DimId) -> DimId) {
+    let mut pairs: Vec<(DimId, NodeId)> =
+        dims.iter().zip(&args[1..]).map(|(dim, position)| (new(*dim), *position)).collect();
+    pairs.sort_unstable();
+    for ((dim, position), pair) in dims.iter_mut().zip(&mut args[1..]).zip(pairs) {
+        (*dim, *position) = pair;
     }
 }
 

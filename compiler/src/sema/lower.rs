@@ -9,6 +9,7 @@ use super::dims::{self, Dims};
 use super::filter::Filter;
 use super::number::Number;
 use super::reductions::Made;
+use super::repeat::Along;
 use super::{
     KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest,
 };
@@ -127,8 +128,10 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) order: Vec<DimId>,
     /// The kernel, then functions, innermost last.
     pub(super) frames: Vec<Frame<'a>>,
-    /// Steps along dimensions that are under way, innermost last: the dimension, and the number of the step.
-    pub(super) steps: Vec<(DimId, i64)>,
+    /// Steps along dimensions that are under way, innermost last: the dimension, and where they are.
+    pub(super) steps: Vec<(DimId, Along)>,
+    /// Carried values of loops that are under way, and a copy of each to be read along other dimensions.
+    pub(super) twins: FxHashMap<NodeId, NodeId>,
     /// What an integer becomes where a float is needed and none is at hand.
     pub(super) arithmetic: DType,
     /// The definitions of reductions, by item and the dtypes of operands.
@@ -152,6 +155,11 @@ pub(super) fn evaluate_consts(session: &mut Session<'_>) {
     }
 }
 
+/// The value of an expression in an example, which sees constants only; poison if there is a message about it.
+pub(super) fn example_value<'a>(session: &mut Session<'a>, expr: &'a Expr) -> Value<'a> {
+    Lowerer::new(session, String::new()).const_expr(expr, "a value of an example")
+}
+
 /// Lowers one kernel; none if it has mistakes.
 pub(super) fn lower_kernel<'a>(
     session: &mut Session<'a>,
@@ -169,7 +177,7 @@ pub(super) fn lower_kernel<'a>(
 }
 
 /// The lines of a documentation comment as one text.
-fn doc_text(lines: &[ast::DocLine]) -> String {
+pub(super) fn doc_text(lines: &[ast::DocLine]) -> String {
     let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     lines.join("\n")
 }
@@ -182,6 +190,7 @@ fn empty_graph(name: String) -> Graph {
         dim_params: Vec::new(),
         params: Vec::new(),
         folds: PrimaryMap::new(),
+        repeats: PrimaryMap::new(),
         nodes: PrimaryMap::new(),
         results: Vec::new(),
     }
@@ -197,6 +206,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             order: Vec::new(),
             frames: Vec::new(),
             steps: Vec::new(),
+            twins: FxHashMap::default(),
             arithmetic: DType::F32,
             folds: FxHashMap::default(),
             active_consts: Vec::new(),
@@ -237,11 +247,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             }
             let dtype = self.dtype(&param.ty.dtype);
             let default = param.default.as_ref().and_then(|value| self.default_value(value, dtype));
+            let range = param.range.as_ref().and_then(|range| self.value_range(param, range, dtype));
+            self.check_default(param, range, default);
             let decl = Decl {
                 name: name.to_owned(),
                 dtype: dtype.unwrap_or(DType::F32),
                 axes: dims.axes(&param.ty),
                 default,
+                range,
                 doc: String::new(),
             };
             if decl.dtype == DType::F64 {
@@ -281,7 +294,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 if !fits {
                     let message = format!("`{name}` is a float, and `{dtype}` is none");
                     let error = Diagnostic::error(codes::UNKNOWN_DTYPE, place, message);
-                    self.report(error.with_note("there are `f32` and `f64`"));
+                    self.report(error.with_note("there are `f32`, `f64`, `f16` and `bf16`"));
                 }
                 fits
             });
@@ -297,19 +310,16 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         if let Some(dtype) = DType::from_name(&name.name) {
             return Some(dtype);
         }
-        if ["f16", "bf16", "i8", "u8"].contains(&name.as_str()) {
-            let what = format!("the dtype `{}`", name.name);
-            self.report(
-                super::items::not_yet(&what, name.span).with_note("there are `f32`, `f64`, `i32` and `bool`"),
-            );
-            return None;
-        }
         let mut error =
             Diagnostic::error(codes::UNKNOWN_DTYPE, name.span, format!("there is no dtype `{}`", name.name))
-                .with_note("there are `f32`, `f64`, `i32` and `bool`");
+                .with_note(format!("there are {}", super::list(DType::ALL.iter().map(|dtype| dtype.name()))));
         let alias = match name.name.to_lowercase().as_str() {
             "float" | "float32" | "single" => Some("f32"),
             "double" | "float64" => Some("f64"),
+            "half" | "float16" => Some("f16"),
+            "bfloat" | "bfloat16" => Some("bf16"),
+            "int8" | "char" | "byte" => Some("i8"),
+            "uint8" | "uchar" | "ubyte" => Some("u8"),
             "int" | "int32" | "i64" | "int64" => Some("i32"),
             "boolean" => Some("bool"),
             other => suggest::nearest(other, DType::ALL.map(DType::name)),
@@ -326,8 +336,8 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let value = self.const_expr(expr, "the default of a parameter");
         let dtype = dtype?;
         match (value, dtype) {
-            (Value::Number(number), DType::F32 | DType::F64) => Some(number.constant(dtype).value()),
-            (Value::Number(Number::Int(value)), DType::I32) if i32::try_from(value).is_ok() => {
+            (Value::Number(number), _) if dtype.is_float() => Some(number.constant(dtype).value()),
+            (Value::Number(Number::Int(value)), _) if dtype != DType::Bool && fits(value, dtype) => {
                 Some(value as f64)
             }
             (Value::Bool(value), DType::Bool) => Some(f64::from(u8::from(value))),
@@ -337,6 +347,61 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 self.report(Diagnostic::error(codes::BAD_DEFAULT, expr.span, message));
                 None
             }
+        }
+    }
+
+    /// The ends of `in 1e-6..1e6`, rounded to the dtype of the parameter.
+    fn value_range(
+        &mut self,
+        param: &'a ast::Param,
+        range: &'a ast::ValueRange,
+        dtype: Option<DType>,
+    ) -> Option<(f64, f64)> {
+        let ends = [&range.low, &range.high].map(|end| (self.const_expr(end, "an end of a range"), end));
+        let dtype = dtype?;
+        let refused = |message: String| Diagnostic::error(codes::BAD_RANGE, range.span, message);
+        if param.ty.axes.is_some() || dtype == DType::Bool {
+            let error = refused(format!("`{}` is not a number, so it has no range", param.name.name));
+            self.report(error.with_other(param.ty.span, "its type"));
+            return None;
+        }
+        if dtype.is_storage() {
+            let error = refused(format!("a number of the dtype `{dtype}` has no range"));
+            let help = format!("declare it `{}`, in which it is used anyway", dtype.arithmetic());
+            self.report(error.with_other(param.ty.span, "its type").with_help(help));
+            return None;
+        }
+        let mut numbers = [0.0; 2];
+        for ((value, end), out) in ends.into_iter().zip(&mut numbers) {
+            *out = match value {
+                Value::Poison => return None,
+                Value::Number(number) if dtype.is_float() || number.whole().is_some() => {
+                    number.constant(dtype).value()
+                }
+                Value::Number(_) | Value::Bool(_) | Value::Node(_) | Value::Tuple(_) => {
+                    let message = format!("an end of this range is not a number of the dtype `{dtype}`");
+                    self.report(Diagnostic::error(codes::BAD_RANGE, end.span, message));
+                    return None;
+                }
+            };
+        }
+        let [low, high] = numbers;
+        if low <= high {
+            return Some((low, high));
+        }
+        self.report(refused("this range holds no number".to_owned()).with_help("the lower end stands first"));
+        None
+    }
+
+    /// A default must lie in the range.
+    fn check_default(&mut self, param: &ast::Param, range: Option<(f64, f64)>, default: Option<f64>) {
+        if let (Some((low, high)), Some(value), Some(written)) = (range, default, &param.default)
+            && !(low <= value && value <= high)
+        {
+            let message = format!("the default of `{}` lies outside of its range", param.name.name);
+            let error = Diagnostic::error(codes::BAD_RANGE, written.span, message);
+            let ends = param.range.as_ref().map_or(Span::NONE, |range| range.span);
+            self.report(error.with_other(ends, "the range"));
         }
     }
 
@@ -358,8 +423,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             let dtype = self.dtype(&ty.dtype);
             let axes = Some(dims.axes(ty).unwrap_or_default());
             let dtype_or = dtype.unwrap_or(DType::F32);
-            let decl =
-                Decl { name: name.to_owned(), dtype: dtype_or, axes, default: None, doc: String::new() };
+            let decl = Decl {
+                name: name.to_owned(),
+                dtype: dtype_or,
+                axes,
+                default: None,
+                range: None,
+                doc: String::new(),
+            };
             decls.push(ResultDecl { decl, ty: ty.span, known: dtype.is_some() });
         }
         decls
@@ -436,13 +507,14 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
-    /// The body's value in the result's dtype: integers become floats and floats widen; nothing else is converted.
+    /// The body's value in the result's dtype: integers become floats, floats widen, and f32 is rounded to a result of 16 bits;
+    /// nothing else is converted.
     fn typed_result(&mut self, body: &Operand<'a>, result: &ResultDecl) -> Option<NodeId> {
         let dtype = result.decl.dtype;
         let found = match &body.value {
             Value::Poison => return None,
-            Value::Number(Number::Int(value)) if dtype == DType::I32 && i32::try_from(*value).is_err() => {
-                self.report_not_i32(body.span);
+            Value::Number(Number::Int(value)) if dtype != DType::Bool && !fits(*value, dtype) => {
+                self.report_does_not_fit(dtype, body.span);
                 return None;
             }
             Value::Number(Number::Int(_)) if dtype != DType::Bool => return self.materialize(body, dtype),
@@ -456,8 +528,13 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             Value::Bool(_) => DType::Bool,
             Value::Node(node) => self.graph.nodes[*node].dtype,
         };
-        let widens =
-            matches!((found, dtype), (DType::I32, DType::F32 | DType::F64) | (DType::F32, DType::F64));
+        // What is computed in f32 becomes a float of 16 bits where it is stored.
+        let widens = match found.arithmetic() {
+            DType::I32 => dtype.is_float() || dtype == DType::I32,
+            DType::F32 => dtype.is_float(),
+            DType::F64 => dtype == DType::F64,
+            _ => false,
+        };
         if found == dtype || widens {
             return self.materialize(body, dtype);
         }
@@ -534,7 +611,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         for node in self.graph.nodes.values() {
             match &node.op {
                 Op::Reduce { dims, .. } | Op::Fold { dims, .. } => unrolled = unrolled.union(*dims),
-                Op::Slice { dim, .. } | Op::Stack { dim, .. } => unrolled = unrolled.with(*dim),
+                Op::Slice { dim, .. } | Op::Stack { dim, .. } | Op::Scan { dim, .. } => {
+                    unrolled = unrolled.with(*dim);
+                }
                 // Either dimension of a pair is unrolled with the other.
                 Op::Rename { names, .. } => {
                     unrolled = names.iter().fold(unrolled, |dims, (from, to)| dims.with(*from).with(*to));
@@ -545,7 +624,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
                 | Op::Size(_)
                 | Op::Prim(..)
                 | Op::Convert(_)
-                | Op::Broadcast(_) => {}
+                | Op::Broadcast(_)
+                | Op::KthLargest { .. }
+                | Op::Carry { .. }
+                | Op::Step(_)
+                | Op::Final { .. }
+                | Op::Gather { .. } => {}
             }
         }
         let size = |dim: DimId| match self.graph.dims[dim].kind {
@@ -795,7 +879,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
     }
 
-    /// `x[half=0]`: a constant position on a dimension of fixed size.
+    /// `x[half=0]`, `x[d = label else 0]`: the value at positions along some of its dimensions.
     fn index(&mut self, index: &'a ast::Index, span: Span) -> Value<'a> {
         let mut value = match &index.base.kind {
             // A dimension that is indexed here is not read at the step.
@@ -811,9 +895,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             }
             _ => self.operand(&index.base),
         };
-        for entry in &index.entries {
-            let position = self.expr(&entry.position);
-            value = Operand { value: self.index_entry(value, entry, position), span };
+        let positions: Vec<Value<'a>> =
+            index.entries.iter().map(|entry| self.expr(&entry.position)).collect();
+        let (apart, dims) = self.indexed_apart(value, &index.entries, &positions);
+        value = apart;
+        for ((entry, position), dim) in index.entries.iter().zip(positions).zip(dims) {
+            value = Operand { value: self.index_entry(value, entry, dim, position), span };
         }
         value.value
     }
@@ -822,9 +909,10 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         &mut self,
         base: Operand<'a>,
         entry: &'a ast::IndexEntry,
+        dim: Option<DimId>,
         position: Value<'a>,
     ) -> Value<'a> {
-        let Some(dim) = self.one_dim(&entry.dim, "an index") else { return Value::Poison };
+        let Some(dim) = dim.or_else(|| self.one_dim(&entry.dim, "an index")) else { return Value::Poison };
         if matches!(base.value, Value::Poison) || matches!(position, Value::Poison) {
             return Value::Poison;
         }
@@ -833,6 +921,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         };
         let otherwise = entry.otherwise.as_ref().map(|value| self.operand(value));
         if otherwise.as_ref().is_some_and(|value| matches!(value.value, Value::Poison)) {
+            return Value::Poison;
+        }
+        if otherwise.as_ref().is_some_and(|value| !self.check_else(entry, dim, &position, value)) {
             return Value::Poison;
         }
         if let Some(to) = self.renaming(node, dim, &position) {
@@ -845,12 +936,12 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         {
             return value;
         }
+        let position = Operand { value: position, span: entry.position.span };
         let (Some(at), Some(size)) = (constant, size) else {
-            self.report_gather(entry, dim);
-            return Value::Poison;
+            return self.computed_index(&base, (node, dim), &position, otherwise.as_ref());
         };
-        if let (false, Some(otherwise)) = ((0..size).contains(&at), otherwise) {
-            return otherwise.value;
+        if let (false, Some(otherwise)) = ((0..size).contains(&at), &otherwise) {
+            return otherwise.value.clone();
         }
         if !(0..size).contains(&at) {
             let name = &entry.dim.name;
@@ -861,11 +952,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         }
         let is_param = matches!(self.graph.nodes[node].op, Op::Param(_));
         if size > MAX_UNROLLED_SIZE && !is_param {
-            let what = format!(
-                "picking a position of a computed value along more than {MAX_UNROLLED_SIZE} positions"
-            );
-            self.report(super::items::not_yet(&what, entry.span));
-            return Value::Poison;
+            return self.computed_index(&base, (node, dim), &position, otherwise.as_ref());
         }
         let dtype = self.graph.nodes[node].dtype;
         self.node(Op::Slice { value: node, dim, at: at as u32 }, dtype, entry.span)
@@ -878,18 +965,6 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let free = to == dim || !self.graph.nodes[node].dims.contains(to);
         (free && self.same_size(dim, to)).then_some(to)
     }
-
-    fn report_gather(&mut self, entry: &ast::IndexEntry, dim: DimId) {
-        let name = &entry.dim.name;
-        let what = if self.graph.dims[dim].fixed().is_none() {
-            format!("indexing along `{name}`, whose size is not fixed,")
-        } else {
-            "indexing with a value that is known only at run time".to_owned()
-        };
-        let error = super::items::not_yet(&what, entry.span)
-            .with_note("so far an index is a position on a dimension of fixed size that is known while compiling, such as `x[half=0]` with `x: f32[(half=2 d)]`, or that along another dimension of the same size, `x[i = index(j)]`");
-        self.report(error);
-    }
 }
 
 /// A result while its value is sought.
@@ -898,6 +973,16 @@ struct ResultDecl {
     ty: Span,
     /// Whether its dtype is known.
     known: bool,
+}
+
+/// Whether an integer is one of an integer dtype; of the others all are near enough.
+fn fits(value: i64, dtype: DType) -> bool {
+    match dtype {
+        DType::I32 => i32::try_from(value).is_ok(),
+        DType::I8 => i8::try_from(value).is_ok(),
+        DType::U8 => u8::try_from(value).is_ok(),
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 | DType::Bool => true,
+    }
 }
 
 fn plural(dims: DimSet) -> &'static str {

@@ -8,6 +8,7 @@
 //! | `dims` | a kernel's declared types → its dimensions, their sizes and their canonical order |
 //! | `lower` | expressions → nodes |
 //! | `calls` | calls: built-ins, inlining |
+//! | `examples` | `example` items: which inputs they give, what they expect |
 //! | `filter` | `sum[j where c](e)` |
 //! | `gather` | indexing with positions that are known while compiling |
 //! | `local` | local dimensions, values read along other names |
@@ -29,14 +30,18 @@
 
 mod builtin;
 mod calls;
+mod computed;
 mod dims;
+mod examples;
 mod filter;
 mod gather;
 mod infer;
 mod items;
 mod local;
+mod looped;
 mod lower;
 mod number;
+mod order;
 pub mod prelude;
 mod reductions;
 mod repeat;
@@ -49,6 +54,7 @@ use crate::diag::{Diagnostic, Diagnostics, Sources, Span, codes};
 use crate::graph::Graph;
 use crate::syntax::ast;
 use crate::types::DType;
+pub use examples::{Example, Expected, Given, Relation};
 use items::Items;
 use lower::Value;
 
@@ -61,7 +67,7 @@ pub const MAX_UNROLLED: u64 = 100_000;
 /// The largest fixed-size dimension that is unrolled.
 pub const MAX_UNROLLED_SIZE: i64 = 64;
 
-/// The largest number of steps of `iterate` and `unfold`.
+/// The largest number of steps of `unfold`, and of an `iterate` that is no loop.
 pub const MAX_STATE_STEPS: i64 = 64;
 
 /// The largest number of expressions that one run looks at; an expression in a function counts for each call.
@@ -96,6 +102,8 @@ pub struct Options {
 pub struct Lowered {
     /// The kernels in the order of the text.
     pub graphs: Vec<Graph>,
+    /// The examples in the order of the text.
+    pub examples: Vec<Example>,
     /// Warnings only.
     pub warnings: Diagnostics,
 }
@@ -118,11 +126,16 @@ pub fn lower_kernel(
     let mut session = Session::new(file, sources);
     let found = session.items.kernels.iter().find(|(_, kernel)| kernel.name.name == name).copied();
     let Some(found) = found else {
-        session.unknown_kernel(name);
+        session.unknown_kernel_at(name, Span::NONE);
         return Err(session.diagnostics);
     };
     session.check_options(&[found], options);
     session.run(&[found], options)
+}
+
+/// Reads the examples of a file; its items are checked, its kernels are not lowered.
+pub fn lower_examples(file: &ast::File, sources: &Sources) -> Result<Lowered, Diagnostics> {
+    Session::new(file, sources).run(&[], &Options::default())
 }
 
 /// The names of a file's kernels, in the order of the text.
@@ -163,6 +176,7 @@ impl<'a> Session<'a> {
 
     fn run(mut self, kernels: &[KernelItem<'a>], options: &Options) -> Result<Lowered, Diagnostics> {
         lower::evaluate_consts(&mut self);
+        let examples = examples::collect(&mut self);
         let mut graphs = Vec::new();
         for &(item, kernel) in kernels {
             graphs.extend(lower::lower_kernel(&mut self, (item, kernel), options));
@@ -171,7 +185,7 @@ impl<'a> Session<'a> {
             return Err(self.diagnostics);
         }
         assert_eq!(graphs.len(), kernels.len(), "a kernel was lost without a message");
-        Ok(Lowered { graphs, warnings: self.diagnostics })
+        Ok(Lowered { graphs, examples, warnings: self.diagnostics })
     }
 
     /// Adds a message, unless the same one was given for another inlining of the same text.
@@ -185,9 +199,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn unknown_kernel(&mut self, name: &str) {
+    fn unknown_kernel_at(&mut self, name: &str, span: Span) {
         let message = format!("there is no kernel `{name}`");
-        let mut error = Diagnostic::error(codes::UNKNOWN_KERNEL, Span::NONE, message);
+        let mut error = Diagnostic::error(codes::UNKNOWN_KERNEL, span, message);
         let names: Vec<&str> = self.items.kernels.iter().map(|(_, kernel)| kernel.name.as_str()).collect();
         if let Some(near) = suggest::nearest(name, names.iter().copied()) {
             error = error.with_help(format!("did you mean `{near}`?"));

@@ -65,7 +65,7 @@ impl Number {
         match (self, dtype) {
             (Number::Int(value), DType::F32) => Constant::new(dtype, f64::from(value as f32)),
             (Number::Float { narrow, .. }, DType::F32) => Constant::new(dtype, f64::from(narrow)),
-            (_, DType::F64 | DType::I32 | DType::Bool) => Constant::new(dtype, self.value()),
+            _ => Constant::new(dtype, self.value()),
         }
     }
 }

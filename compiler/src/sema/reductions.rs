@@ -73,7 +73,7 @@ impl<'a> Lowerer<'_, 'a> {
         }
         let mut nodes = Vec::with_capacity(args.len());
         for arg in &args {
-            let dtype = self.dtype_of(arg).unwrap_or(self.arithmetic);
+            let dtype = self.dtype_of(arg).map_or(self.arithmetic, DType::arithmetic);
             let Some(node) = self.materialize(arg, dtype) else { return Value::Poison };
             nodes.push(node);
         }
@@ -305,7 +305,7 @@ impl<'a> Lowerer<'_, 'a> {
         }
         for (at, (name, value)) in fields.iter().enumerate() {
             let own = match value {
-                Value::Node(node) => self.graph.nodes[*node].dtype,
+                Value::Node(node) => self.graph.nodes[*node].dtype.arithmetic(),
                 Value::Number(Number::Int(_)) => float.unwrap_or(DType::I32),
                 Value::Number(_) => float.unwrap_or(self.arithmetic),
                 Value::Bool(_) => DType::Bool,
@@ -352,7 +352,7 @@ impl<'a> Lowerer<'_, 'a> {
                 Value::Number(Number::Int(_)) => Some(dtype),
                 Value::Number(_) if dtype.is_float() => Some(dtype),
                 Value::Number(_) => Some(self.arithmetic),
-                _ => self.dtype_of(&operand),
+                _ => self.dtype_of(&operand).map(DType::arithmetic),
             };
             let widens = matches!(
                 (found, dtype),

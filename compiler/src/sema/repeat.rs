@@ -1,6 +1,6 @@
 //! `iterate` and `unfold`: a block that is lowered again and again, each time from the state that it gave before.
 //!
-//! Every repetition is unrolled here, into the nodes of all its steps; the count is a number that is known while compiling. Along
+//! A repetition becomes the nodes of all its steps here, or a loop of the graph ([`looped`](super::looped)). Along
 //! a dimension, a step stands at one position: `index(i)` is its number, and a value that has `i` loses it to that position
 //! where its name is read ([`Lowerer::at_step`]). So no value inside the block has the dimension, the state included.
 
@@ -8,14 +8,32 @@ use std::rc::Rc;
 
 use super::lower::{Lowerer, Operand, Value};
 use super::number::Number;
-use super::{MAX_STATE_STEPS, suggest};
+use super::{MAX_SIZE, MAX_STATE_STEPS, suggest};
 use crate::diag::{Diagnostic, Span, codes};
-use crate::graph::Op;
-use crate::syntax::ast::{self, Count, Keep};
+use crate::graph::{NodeId, Op, RepeatId};
+use crate::syntax::ast::{self, Keep};
 use crate::types::{DimId, DimSet};
 
+/// How many steps there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Count {
+    /// Known while compiling.
+    Number(i64),
+    /// The size of a dimension.
+    Size(DimId),
+}
+
+/// Where the steps along a dimension are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Along {
+    /// At the step of that number.
+    Number(i64),
+    /// Somewhere in the loop.
+    Loop(RepeatId),
+}
+
 /// A tuple as it goes from step to step.
-type State<'a> = Vec<(&'a str, Operand<'a>)>;
+pub(super) type State<'a> = Vec<(&'a str, Operand<'a>)>;
 
 impl<'a> Lowerer<'_, 'a> {
     /// The value of `iterate` or `unfold`: a tuple.
@@ -29,6 +47,12 @@ impl<'a> Lowerer<'_, 'a> {
         if !self.state_lacks(&state, dim) {
             return Value::Poison;
         }
+        if repeat.keep == Keep::Last
+            && let Some(value) = self.looped(repeat, &state, (count, dim))
+        {
+            return value;
+        }
+        let Count::Number(count) = count else { return Value::Poison };
         let mut kept: Vec<Vec<Operand<'a>>> = vec![Vec::new(); state.len()];
         for step in 0..count {
             let keeps = repeat.keep == Keep::All;
@@ -39,7 +63,7 @@ impl<'a> Lowerer<'_, 'a> {
             if keeps && step > 0 && step + 1 == count {
                 break;
             }
-            match self.step(repeat, &state, dim.map(|dim| (dim, step))) {
+            match self.step(repeat, &state, dim.map(|dim| (dim, Along::Number(step)))) {
                 Some(next) if self.state_lacks(&next, dim) => state = next,
                 Some(_) | None => return Value::Poison,
             }
@@ -59,35 +83,41 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// How many steps there are, and along which dimension.
-    fn step_count(&mut self, repeat: &'a ast::Iterate) -> Option<(i64, Option<DimId>)> {
+    fn step_count(&mut self, repeat: &'a ast::Iterate) -> Option<(Count, Option<DimId>)> {
         let keyword = repeat.keep.keyword();
         let (count, dim) = match &repeat.count {
-            Count::Int(count, _) if repeat.keep == Keep::Last => {
+            ast::Count::Int(count, _) if repeat.keep == Keep::Last => {
                 (i64::try_from(*count).unwrap_or(i64::MAX), None)
             }
             // `resolve` has said that it needs a dimension.
-            Count::Int(..) => return None,
-            Count::Name(name) => {
+            ast::Count::Int(..) => return None,
+            ast::Count::Name(name) => {
                 let is_dim = repeat.keep == Keep::All || self.knows_dim(name);
                 match if is_dim { None } else { self.find_constant(name) } {
                     Some(value) => (self.constant_count(name, value)?, None),
                     None => {
                         let dim = self.one_dim(name, &format!("`{keyword}`"))?;
+                        if repeat.keep == Keep::Last && self.graph.dims[dim].fixed().is_none() {
+                            return Some((Count::Size(dim), Some(dim)));
+                        }
                         (self.fixed_count(name, dim, keyword)?, Some(dim))
                     }
                 }
             }
         };
-        if (0..=MAX_STATE_STEPS).contains(&count) {
-            return Some((count, dim));
+        let most = if repeat.keep == Keep::All { MAX_STATE_STEPS } else { MAX_SIZE };
+        if (0..=most).contains(&count) {
+            return Some((Count::Number(count), dim));
         }
         let message = if count < 0 {
             format!("`{keyword}` can't have {count} steps")
         } else {
-            format!("`{keyword}` has {count} steps; at most {MAX_STATE_STEPS} are allowed")
+            format!("`{keyword}` has {count} steps; at most {most} are allowed")
         };
-        let error = Diagnostic::error(codes::TOO_MANY_STEPS, repeat.count.span(), message)
-            .with_note("every step is written out in the kernel");
+        let mut error = Diagnostic::error(codes::TOO_MANY_STEPS, repeat.count.span(), message);
+        if repeat.keep == Keep::All {
+            error = error.with_note("every step is written out in the kernel");
+        }
         self.report(error);
         None
     }
@@ -119,11 +149,11 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// Lowers the block once; the state after it.
-    fn step(
+    pub(super) fn step(
         &mut self,
         repeat: &'a ast::Iterate,
         state: &State<'a>,
-        place: Option<(DimId, i64)>,
+        place: Option<(DimId, Along)>,
     ) -> Option<State<'a>> {
         let mark = self.frame().mark();
         for (name, value) in state {
@@ -185,7 +215,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     /// Whether no part of the state has the dimension of the steps, and none is a mistake or a tuple.
-    fn state_lacks(&mut self, state: &State<'a>, dim: Option<DimId>) -> bool {
+    pub(super) fn state_lacks(&mut self, state: &State<'a>, dim: Option<DimId>) -> bool {
         let values: Vec<Operand<'a>> = state.iter().map(|(_, value)| value.clone()).collect();
         if !self.all_values(&values) {
             return false;
@@ -222,6 +252,10 @@ impl<'a> Lowerer<'_, 'a> {
                         continue;
                     }
                     let dtype = self.graph.nodes[node].dtype;
+                    let Along::Number(at) = at else {
+                        self.report_read_in_loop(node, dim, span);
+                        return Value::Poison;
+                    };
                     let at = u32::try_from(at).expect("steps are few");
                     match self.node(Op::Slice { value: node, dim, at }, dtype, span) {
                         Value::Node(slice) => node = slice,
@@ -241,8 +275,25 @@ impl<'a> Lowerer<'_, 'a> {
         }
     }
 
+    /// A value is read at the step of a loop: a position that is known at run time only.
+    fn report_read_in_loop(&mut self, node: NodeId, dim: DimId, span: Span) {
+        let shown = self.graph.dims[dim].name.clone();
+        let shape = self.type_text(&Value::Node(node));
+        let error = match self.graph.dims[dim].fixed() {
+            Some(size) => {
+                let message = format!(
+                    "`iterate {shown}` has {size} steps, and this is read at the step; at most {MAX_STATE_STEPS} are allowed"
+                );
+                Diagnostic::error(codes::TOO_MANY_STEPS, span, message)
+            }
+            None => super::items::not_yet(&format!("reading a value at the step along `{shown}`"), span),
+        };
+        let note = format!("this is `{shape}`: where steps go along `{shown}`, it is read at the step");
+        self.report(error.with_note(note));
+    }
+
     /// The number of the step along a dimension, if steps along it are under way.
-    pub(super) fn step_along(&self, dim: DimId) -> Option<i64> {
+    pub(super) fn step_along(&self, dim: DimId) -> Option<Along> {
         self.steps.iter().rev().find(|(along, _)| *along == dim).map(|(_, step)| *step)
     }
 }

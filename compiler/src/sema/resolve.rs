@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::builtin::{self, Builtin};
 use super::calls::{Callee, callee};
 use super::items::{Items, not_yet};
-use super::{list, prelude, suggest};
+use super::{list, order, prelude, suggest};
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
 use crate::syntax::ast::{
     self, AxisKind, Count, DimArg, Expr, ExprKind, GenericKind, ItemKind, Keep, SizeKind, StmtKind,
@@ -25,7 +25,11 @@ pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagn
             ItemKind::Fn(function) => checker.function(function),
             ItemKind::Const(constant) => checker.constant(constant),
             ItemKind::Reduction(reduction) => checker.reduction(reduction),
-            ItemKind::Derived(_) | ItemKind::Schedule(_) | ItemKind::Example(_) | ItemKind::Use(_) => {}
+            ItemKind::Derived(_) | ItemKind::Schedule(_) | ItemKind::Use(_) => {}
+            ItemKind::Example(example) => {
+                let values = example.lines.iter().flat_map(|line| [Some(&line.value), line.within.as_ref()]);
+                values.flatten().for_each(|value| checker.example_value(value));
+            }
         }
     }
     check_recursion(file, items, diagnostics);
@@ -88,7 +92,8 @@ impl<'c, 'a> Checker<'c, 'a> {
         self.collect_dims(kernel);
         for param in &kernel.params {
             if let Some(range) = &param.range {
-                self.diagnostics.push(not_yet("a range of values", range.span));
+                self.const_expr(&range.low);
+                self.const_expr(&range.high);
             }
             if let Some(default) = &param.default {
                 self.const_expr(default);
@@ -108,7 +113,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             if class.name != "float" {
                 let message = format!("there is no class of dtypes `{}`", class.name);
                 let error = Diagnostic::error(codes::UNKNOWN_DTYPE, class.span, message).with_fix(
-                    "a dtype parameter stands for `f32` or `f64`",
+                    "a dtype parameter stands for a float: `f32`, `f64`, `f16` or `bf16`",
                     class.span,
                     "float",
                 );
@@ -178,6 +183,15 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn constant(&mut self, constant: &'a ast::Const) {
         self.const_expr(&constant.value);
+    }
+
+    /// A value in an example: constants only, in lists or not; or the name of a dtype.
+    fn example_value(&mut self, value: &'a Expr) {
+        match &value.kind {
+            ExprKind::Array(elements) => elements.iter().for_each(|element| self.example_value(element)),
+            ExprKind::Name(name) if DType::from_name(name.as_str()).is_some() => {}
+            _ => self.const_expr(value),
+        }
     }
 
     /// An expression that sees constants only.
@@ -569,6 +583,10 @@ impl<'c, 'a> Checker<'c, 'a> {
     }
 
     fn builtin_args(&mut self, builtin: Builtin, call: &ast::Call) {
+        if let Builtin::Scan(_) = builtin {
+            self.diagnostics.extend(order::wrong_flag(call));
+            return;
+        }
         let name = &call.callee.name;
         if let Some(named) = call.args.iter().find_map(|arg| arg.name.as_ref()) {
             let message = format!("the arguments of `{name}` have no names");

@@ -402,14 +402,40 @@ pub struct ExampleDecl {
 /// `y ~= [0.0900, 0.2447];`
 #[derive(Clone, Debug)]
 pub struct ExampleLine {
-    /// A parameter or a result.
+    /// A parameter, a dimension or dtype parameter, or a result.
     pub name: Ident,
-    /// Whether `~=` (near) stands there rather than `=`.
-    pub near: bool,
+    /// What stands between name and value.
+    pub relation: Relation,
+    /// Where that stands.
+    pub relation_span: Span,
     /// The value; arrays may be nested.
     pub value: Expr,
+    /// What follows `within`.
+    pub within: Option<Expr>,
     /// The whole line.
     pub span: Span,
+}
+
+/// What a line of an example says of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// `=`: it is given.
+    Given,
+    /// `==`: it comes out so, to the bit.
+    Exact,
+    /// `~=`: it comes out about so.
+    Near,
+}
+
+impl Relation {
+    /// The relation as it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Relation::Given => "=",
+            Relation::Exact => "==",
+            Relation::Near => "~=",
+        }
+    }
 }
 
 /// `use "file.act";`

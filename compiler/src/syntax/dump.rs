@@ -81,8 +81,12 @@ impl Dumper {
             ItemKind::Example(example) => self.node(&format!("example {}", example.kernel.name), |out| {
                 out.docs(&item.docs);
                 for line in &example.lines {
-                    let relation = if line.near { "~=" } else { "=" };
-                    out.node(&format!("{} {relation}", line.name.name), |out| out.expr(&line.value));
+                    out.node(&format!("{} {}", line.name.name, line.relation.symbol()), |out| {
+                        out.expr(&line.value);
+                        if let Some(within) = &line.within {
+                            out.node("within", |out| out.expr(within));
+                        }
+                    });
                 }
             }),
             ItemKind::Use(item_use) => {

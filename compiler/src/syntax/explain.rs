@@ -224,6 +224,7 @@ fn describe(rule: Rule) -> Option<&'static str> {
         expr | operand | primary | choice | repeat | parens | call | name | number | named_number
         | boolean | neg | not | kw_if | kw_iterate | kw_unfold | arg => "an expression",
         filter | kw_where => "`where`",
+        within | kw_within => "`within`",
         array => "`[`",
         field | dot => "`.`",
         int => "a whole number",

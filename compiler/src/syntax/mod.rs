@@ -1,7 +1,7 @@
 //! Text ↔ syntax tree.
 //!
 //! [`parse`] reads a file into an [`ast::File`] or says what is wrong with it; [`print()`] writes a tree in its canonical
-//! layout. Needs `diag` and the grammar, knows nothing of what the text means.
+//! layout. [`uses`] follows `use` to other files. Needs `diag` and the grammar, knows nothing of what the text means.
 
 pub mod ast;
 mod dump;
@@ -10,6 +10,7 @@ mod layout;
 mod parse;
 mod print;
 mod tokens;
+pub mod uses;
 
 pub use parse::parse;
 pub use print::print;

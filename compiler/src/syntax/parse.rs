@@ -142,6 +142,7 @@ fn is_punctuation(rule: Rule) -> bool {
             | kw_unfold
             | kw_where
             | kw_in
+            | kw_within
             | EOI
     )
 }
@@ -368,10 +369,20 @@ impl Lower<'_> {
         let kernel = self.ident(parts.one());
         let line = |lower: &Self, pair: Pair<'_, Rule>| {
             let span = lower.span(&pair);
+            let symbol = pair.clone().into_inner().nth(1).expect("a relation follows the name");
+            let relation_span = lower.span(&symbol);
             let mut parts = Parts::of(pair);
             let name = lower.ident(parts.one());
-            let near = parts.maybe(Rule::near).is_some();
-            Ok(ExampleLine { name, near, value: lower.expr_or_array(parts.one())?, span })
+            let relation = if parts.maybe(Rule::near).is_some() {
+                Relation::Near
+            } else if parts.maybe(Rule::eq).is_some() {
+                Relation::Exact
+            } else {
+                Relation::Given
+            };
+            let value = lower.expr_or_array(parts.one())?;
+            let within = parts.next().map(|within| lower.expr(Parts::of(within).one())).transpose()?;
+            Ok(ExampleLine { name, relation, relation_span, value, within, span })
         };
         Ok(ExampleDecl { kernel, lines: self.all(parts, line)? })
     }

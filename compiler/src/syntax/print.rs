@@ -276,9 +276,14 @@ impl<'a> Printer<'a> {
     }
 
     fn example_line(&mut self, line: &ExampleLine) -> Doc {
-        let relation = if line.near { "~=" } else { "=" };
-        let head = Doc::text(format!("{} {relation} ", line.name.name));
-        Doc::concat(vec![head, self.expr(&line.value), Doc::text(";")])
+        let head = Doc::text(format!("{} {} ", line.name.name, line.relation.symbol()));
+        let mut out = vec![head, self.expr(&line.value)];
+        if let Some(within) = &line.within {
+            out.push(Doc::text(" within "));
+            out.push(self.expr(within));
+        }
+        out.push(Doc::text(";"));
+        Doc::concat(out)
     }
 
     // ------------------------------------------------------------------------------------------------ blocks

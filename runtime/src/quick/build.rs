@@ -7,9 +7,9 @@ use super::{
 };
 use super::{Quick, SharedAxis, Step, Values};
 use crate::abi::{Abi, PhaseFn, SizeExpr, Variant};
-use crate::kernel::bits;
 use crate::memory::Little;
 use crate::plan::{Plan, TensorPlan, UNKNOWN, VariantPlan};
+use crate::small::element_bits;
 use crate::tensor::{Kind, MAX_AXES};
 
 /// The short way of each variant, up to the first that has none.
@@ -315,14 +315,14 @@ fn numbers(plan: &Plan, flat: &VariantPlan) -> Option<Box<[Number]>> {
         let mut places = (0..flat.numbers.len()).filter(|&at| flat.numbers[at] as usize == index);
         let place = places.next().unwrap_or(NUMBERS - 1) as u8;
         let once = places.next().is_none();
-        once.then_some(Number { dtype: number.dtype, default: number.default, place })
+        once.then_some(Number { dtype: number.dtype, default: number.default, range: number.range, place })
     };
     plan.numbers.iter().enumerate().map(number).collect()
 }
 
 /// The numbers that the code takes where none is given; `None` where one has no default that its type can hold.
 fn defaults(plan: &Plan, flat: &VariantPlan) -> Option<Box<[u64]>> {
-    let all = plan.numbers.iter().map(|number| bits(number.dtype, number.default?));
+    let all = plan.numbers.iter().map(|number| element_bits(number.dtype, number.default?));
     let all: Vec<u64> = all.collect::<Option<_>>()?;
     Some(flat.numbers.iter().map(|&number| all[number as usize]).collect())
 }

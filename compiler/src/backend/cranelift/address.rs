@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{self, InstBuilder, types};
 
 use super::control::{Emitter, Key, args};
 use super::layout::{Number, Place, Stride};
-use crate::loops::{Access, Buffer, Inst, Value};
+use crate::loops::{Access, Buffer, Elem, Inst, Value};
 use crate::ops::Prim;
 
 /// How many sums deep a position is taken apart.
@@ -63,11 +63,15 @@ impl Address {
 }
 
 impl Emitter<'_> {
-    /// The address of the (first) element.
+    /// The address of the (first) element; of a gather, that at position 0 of the axes that it gathers along.
     pub(super) fn address(&mut self, access: &Access) -> Address {
         let bytes = i64::from(self.func.buffers[access.buffer].elem.bytes());
         let (mut terms, mut known) = (Vec::new(), 0i64);
         for (axis, &position) in access.index.iter().enumerate() {
+            // What is gathered along is added lane by lane.
+            if self.func.values[position].elem == Elem::I32 {
+                continue;
+            }
             let stride = self.layout.strides(access.buffer)[axis];
             let mut constant = 0i64;
             let mut parts = Vec::new();

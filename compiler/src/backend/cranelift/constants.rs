@@ -61,6 +61,7 @@ pub(super) fn splat(elem: Elem, bits: u64) -> Pattern {
             low | low << 32
         }
         Elem::F64 | Elem::I64 => bits,
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => unreachable!("no value is of it"),
         Elem::Bool => {
             if bits == 0 {
                 0
@@ -188,6 +189,9 @@ pub(super) fn each_operand(inst: &Inst, f: &mut impl FnMut(Value)) {
     match inst {
         Inst::Const(_) | Inst::Scalar(_) | Inst::Size(_) | Inst::Load(_) => {}
         Inst::Prim(_, operands) => operands.iter().copied().for_each(f),
+        Inst::Shift(before, value, _) => [*before, *value].into_iter().for_each(f),
+        // Positions that are computed are numbers like others.
+        Inst::Gather(access) => access.index.iter().copied().for_each(f),
         Inst::Convert(value)
         | Inst::Bitcast(value)
         | Inst::Splat(value)

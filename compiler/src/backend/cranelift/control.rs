@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::constants::{Facts, Pattern, Pool, residents};
 use super::layout::{Layout, Number, Place};
+use super::memory::load_element;
 use super::order::in_order;
 use crate::loops::{Block, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 
@@ -36,6 +37,8 @@ pub(super) mod args {
 pub(super) enum Key {
     /// The address of the constants.
     Pool,
+    /// The address of some zeros.
+    Zeros,
     /// A field of the arguments.
     Argument(i32),
     /// A word of an array among the arguments: the field, and which.
@@ -326,7 +329,7 @@ impl Emitter<'_> {
                 self.define_at(value, is, 0);
             }
             Inst::Scalar(scalar) => {
-                let is = self.scalar(scalar.as_u32(), self.func.values[value].elem);
+                let is = self.scalar(scalar.as_u32(), self.func.scalars[*scalar].elem);
                 self.define_at(value, is, 0);
             }
             Inst::Prim(crate::ops::Prim::Neg, _) if self.is_folded(value) => {}
@@ -370,10 +373,7 @@ impl Emitter<'_> {
     fn scalar(&mut self, index: u32, elem: Elem) -> ir::Value {
         let array = self.argument(args::SCALARS);
         self.cached(0, Key::Scalar(index, elem), |emitter, depth| {
-            let mut cursor = emitter.at(depth);
-            let ty = clif_type(Type::scalar(elem));
-            let value = cursor.ins().load(ty, plain(), array, index as i32 * 8);
-            if elem == Elem::Bool { cursor.ins().icmp_imm_s(IntCC::NotEqual, value, 0) } else { value }
+            load_element(&mut emitter.at(depth), elem, array, index as i32 * 8)
         })
     }
 

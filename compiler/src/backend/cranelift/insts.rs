@@ -37,6 +37,12 @@ impl Emitter<'_> {
                 self.iota(value, ty)
             }
             Inst::Load(access) => self.load(access, ty),
+            Inst::Shift(before, operand, by) => {
+                let (before, value) = (self.value(*before), self.value(*operand));
+                let words = u8::try_from(by * ty.elem.bytes() / 4).expect("a vector has 4 words");
+                self.shuffle_words(before, value, [0, 1, 2, 3].map(|word| word + 4 - words))
+            }
+            Inst::Gather(access) => self.gather(access, ty),
             Inst::Fold(reduction, operand) => {
                 let from = self.func.values[*operand];
                 let value = self.value(*operand);
@@ -57,6 +63,7 @@ impl Emitter<'_> {
             Elem::I32 => ins!(self).iconst(types::I32, i64::from(bits as u32)),
             Elem::I64 => ins!(self).iconst(types::I64, bits as i64),
             Elem::Bool => ins!(self).iconst(types::I8, i64::from(bits != 0)),
+            Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => unreachable!("no value is of it"),
         }
     }
 
@@ -316,7 +323,7 @@ impl Emitter<'_> {
                 let mask = ins!(self).bmask(clif_type(ty).lane_type(), value);
                 ins!(self).splat(clif_type(ty), mask)
             }
-            Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 => ins!(self).splat(clif_type(ty), value),
+            _ => ins!(self).splat(clif_type(ty), value),
         }
     }
 
@@ -348,7 +355,7 @@ impl Emitter<'_> {
                 let lane = ins!(self).extractlane(value, 0);
                 ins!(self).icmp_imm_s(IntCC::NotEqual, lane, 0)
             }
-            (_, Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64) => ins!(self).extractlane(value, 0),
+            _ => ins!(self).extractlane(value, 0),
         }
     }
 
@@ -439,6 +446,7 @@ impl Emitter<'_> {
             (Elem::I32, Elem::I64) => ins!(self).sextend(ty, value),
             (Elem::I64, Elem::I32) => ins!(self).ireduce(ty, value),
             (Elem::I32 | Elem::I64, _) => ins!(self).fcvt_from_sint(ty, value),
+            (Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8, _) => unreachable!("no value is of it"),
         }
     }
 
@@ -450,7 +458,7 @@ impl Emitter<'_> {
                 let one = match to.elem {
                     Elem::F32 => u64::from(1f32.to_bits()),
                     Elem::F64 => 1f64.to_bits(),
-                    Elem::I32 | Elem::I64 | Elem::Bool => 1,
+                    _ => 1,
                 };
                 let mask = self.bitcast(ty, mask);
                 let one = self.constant(to, one);
@@ -484,6 +492,8 @@ impl Emitter<'_> {
             | (Elem::F64, Elem::F64)
             | (Elem::I32, Elem::I32)
             | (Elem::I64, Elem::I64) => value,
+            (Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8, _)
+            | (_, Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8) => unreachable!("no value is of it"),
         }
     }
 
@@ -514,7 +524,7 @@ fn lane_numbers(elem: Elem) -> Pattern {
         match elem {
             Elem::F32 => bytes.copy_from_slice(&(lane as f32).to_le_bytes()),
             Elem::F64 => bytes.copy_from_slice(&(lane as f64).to_le_bytes()),
-            Elem::I32 | Elem::I64 | Elem::Bool => bytes[0] = lane as u8,
+            _ => bytes[0] = lane as u8,
         }
     }
     pattern

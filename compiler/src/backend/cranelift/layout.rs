@@ -213,7 +213,9 @@ fn uses_scratch(func: &Func, stmts: &[Stmt]) -> bool {
     use crate::loops::Inst;
     let scratch = |buffer: Buffer| func.buffers[buffer].kind == BufferKind::Scratch;
     stmts.iter().any(|stmt| match stmt {
-        Stmt::Let(_, Inst::Load(access)) | Stmt::Store(access, _) => scratch(access.buffer),
+        Stmt::Let(_, Inst::Load(access) | Inst::Gather(access)) | Stmt::Store(access, _) => {
+            scratch(access.buffer)
+        }
         Stmt::Let(..) => false,
         Stmt::For(each) => uses_scratch(func, &each.body.stmts),
         Stmt::If(choice) => {

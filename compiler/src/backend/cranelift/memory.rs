@@ -12,16 +12,22 @@ impl Emitter<'_> {
     /// What memory holds, in a value of type `ty`.
     pub(super) fn load(&mut self, access: &Access, ty: Type) -> ir::Value {
         let at = self.address(access);
+        let elem = self.func.buffers[access.buffer].elem;
         if ty.lanes == 1 {
-            return self.load_lane(at, ty.elem);
+            return self.load_lane(at, elem);
         }
         if !self.is_dense(access) {
-            return self.load_by_lanes(access, at, ty);
+            return self.load_by_lanes(access, at, elem, ty);
         }
+        self.load_dense(access, at, elem, ty)
+    }
+
+    /// Lanes that are neighbours in memory.
+    pub(super) fn load_dense(&mut self, access: &Access, at: Address, elem: Elem, ty: Type) -> ir::Value {
         match self.active(access, ty) {
-            Active::All => self.load_whole(at, ty),
-            Active::Some(active) if ty.elem == Elem::Bool => self.load_copied(at, ty, active, 1),
-            Active::Some(active) => self.load_part(at, ty, active),
+            Active::All => self.load_whole(at, elem, ty),
+            Active::Some(active) if elem.bytes() < 4 => self.load_copied(at, elem, ty, active),
+            Active::Some(active) => self.load_part(at, elem, ty, active),
         }
     }
 
@@ -29,23 +35,30 @@ impl Emitter<'_> {
     pub(super) fn store(&mut self, access: &Access, value: Value) {
         let ty = self.func.values[value];
         let at = self.address(access);
+        let elem = self.func.buffers[access.buffer].elem;
         if ty.lanes == 1 {
             let value = self.value(value);
-            self.store_lane(at, value);
+            match elem {
+                Elem::F16 | Elem::BF16 => _ = ins!(self).istore16(plain(), value, at.base, at.offset),
+                Elem::I8 | Elem::U8 => _ = ins!(self).istore8(plain(), value, at.base, at.offset),
+                Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 | Elem::Bool => self.store_lane(at, value),
+            }
             return;
         }
         let dense = self.is_dense(access);
         let active = self.active(access, ty);
         let value = self.value(value);
         match active {
-            Active::All if dense => self.store_whole(at, value, ty),
-            Active::Some(active) if dense && ty.elem != Elem::Bool => self.store_part(at, value, ty, active),
+            Active::All if dense => self.store_whole(at, value, elem, ty),
+            Active::Some(active) if dense && elem.bytes() >= 4 => {
+                self.store_part(at, value, elem, ty, active);
+            }
             active => self.store_copied(access, at, value, ty, active),
         }
     }
 
     /// How many lanes take part.
-    fn active(&mut self, access: &Access, ty: Type) -> Active {
+    pub(super) fn active(&mut self, access: &Access, ty: Type) -> Active {
         match access.active {
             None => Active::All,
             Some(active) if self.facts.constant(active) == Some(u64::from(ty.lanes)) => Active::All,
@@ -54,26 +67,39 @@ impl Emitter<'_> {
     }
 
     /// Whether the lanes are neighbours in memory.
-    fn is_dense(&self, access: &Access) -> bool {
+    pub(super) fn is_dense(&self, access: &Access) -> bool {
         let axis = access.lane_axis.expect("accesses of several lanes have a lane axis") as usize;
         let bytes = i64::from(self.func.buffers[access.buffer].elem.bytes());
         self.axis_scale(access.buffer, axis) == super::address::Scale::Known(bytes)
     }
 
     /// One element.
-    fn load_lane(&mut self, at: Address, elem: Elem) -> ir::Value {
-        let ty = clif_type(Type::scalar(elem));
-        let value = ins!(self).load(ty, plain(), at.base, at.offset);
-        // In memory anything but zero is true.
-        if elem == Elem::Bool { ins!(self).icmp_imm_s(IntCC::NotEqual, value, 0) } else { value }
+    pub(super) fn load_lane(&mut self, at: Address, elem: Elem) -> ir::Value {
+        load_element(&mut FuncCursor::new(&mut self.clif).at_bottom(self.block), elem, at.base, at.offset)
     }
 
     fn store_lane(&mut self, at: Address, value: ir::Value) {
         ins!(self).store(plain(), value, at.base, at.offset);
     }
 
-    fn load_whole(&mut self, at: Address, ty: Type) -> ir::Value {
-        match (ty.elem, ty.lanes) {
+    pub(super) fn load_whole(&mut self, at: Address, elem: Elem, ty: Type) -> ir::Value {
+        match (elem, ty.lanes) {
+            (Elem::F16 | Elem::BF16, 4) => ins!(self).uload16x4(plain(), at.base, at.offset),
+            (Elem::F16 | Elem::BF16, _) => {
+                let low = self.load_low(at, types::I32);
+                let halves = self.bitcast(types::I16X8, low);
+                ins!(self).uwiden_low(halves)
+            }
+            (Elem::I8 | Elem::U8, _) => {
+                let low = self.load_low(at, if ty.lanes == 4 { types::I32 } else { types::I16 });
+                let bytes = self.bitcast(types::I8X16, low);
+                if elem == Elem::I8 {
+                    let halves = ins!(self).swiden_low(bytes);
+                    return ins!(self).swiden_low(halves);
+                }
+                let halves = ins!(self).uwiden_low(bytes);
+                ins!(self).uwiden_low(halves)
+            }
             (Elem::Bool, _) => {
                 let bytes = self.load_low(at, if ty.lanes == 4 { types::I32 } else { types::I16 });
                 self.mask_of_bytes(bytes, ty)
@@ -86,8 +112,26 @@ impl Emitter<'_> {
         }
     }
 
-    fn store_whole(&mut self, at: Address, value: ir::Value, ty: Type) {
-        match (ty.elem, ty.lanes) {
+    fn store_whole(&mut self, at: Address, value: ir::Value, elem: Elem, ty: Type) {
+        match (elem, ty.lanes) {
+            // Nothing saturates: what is stored is in the range of the type.
+            (Elem::F16 | Elem::BF16, lanes) => {
+                let halves = ins!(self).unarrow(value, value);
+                let words = if lanes == 4 { types::F64X2 } else { types::F32X4 };
+                self.store_low(at, halves, words, 0);
+            }
+            (Elem::I8 | Elem::U8, lanes) => {
+                let halves = ins!(self).snarrow(value, value);
+                let bytes = if elem == Elem::I8 {
+                    ins!(self).snarrow(halves, halves)
+                } else {
+                    ins!(self).unarrow(halves, halves)
+                };
+                let words = self.bitcast(types::I32X4, bytes);
+                let low = ins!(self).extractlane(words, 0);
+                let low = if lanes == 4 { low } else { ins!(self).ireduce(types::I16, low) };
+                self.store_lane(at, low);
+            }
             (Elem::Bool, _) => {
                 let bytes = self.bytes_of_mask(value, ty);
                 let low = ins!(self).extractlane(bytes, 0);
@@ -144,12 +188,12 @@ impl Emitter<'_> {
     }
 
     /// The first `active` lanes, zeros in the others.
-    fn load_part(&mut self, at: Address, ty: Type, active: ir::Value) -> ir::Value {
+    fn load_part(&mut self, at: Address, elem: Elem, ty: Type, active: ir::Value) -> ir::Value {
         let vector = clif_type(ty);
         let done = self.clif.dfg.make_block();
         let result = self.clif.dfg.append_block_param(done, vector);
         self.branch_if(active, i64::from(ty.lanes));
-        let whole = self.load_whole(at, ty);
+        let whole = self.load_whole(at, elem, ty);
         self.jump_on(done, whole);
         if ty.lanes == 4 {
             self.branch_if(active, 1);
@@ -178,10 +222,10 @@ impl Emitter<'_> {
     }
 
     /// Writes the first `active` lanes.
-    fn store_part(&mut self, at: Address, value: ir::Value, ty: Type, active: ir::Value) {
+    fn store_part(&mut self, at: Address, value: ir::Value, elem: Elem, ty: Type, active: ir::Value) {
         let done = self.clif.dfg.make_block();
         self.branch_if(active, i64::from(ty.lanes));
-        self.store_whole(at, value, ty);
+        self.store_whole(at, value, elem, ty);
         self.end_part(done);
         let low = if ty.elem.bytes() == 4 { types::F32X4 } else { types::F64X2 };
         if ty.lanes == 4 {
@@ -225,54 +269,61 @@ impl Emitter<'_> {
     }
 
     /// Lanes that are apart in memory.
-    fn load_by_lanes(&mut self, access: &Access, at: Address, ty: Type) -> ir::Value {
+    fn load_by_lanes(&mut self, access: &Access, at: Address, elem: Elem, ty: Type) -> ir::Value {
         let step = self.lane_step(access);
         match self.active(access, ty) {
-            Active::Some(active) => self.load_copied_by(at, ty, active, step),
+            Active::Some(active) => self.load_copied_by(at, elem, ty, (active, step)),
             Active::All => {
                 let count = ins!(self).iconst(types::I64, i64::from(ty.lanes));
-                self.load_copied_by(at, ty, count, step)
+                self.load_copied_by(at, elem, ty, (count, step))
             }
         }
     }
 
     /// Bytes from lane to lane.
-    fn lane_step(&mut self, access: &Access) -> ir::Value {
+    pub(super) fn lane_step(&mut self, access: &Access) -> ir::Value {
         let axis = access.lane_axis.expect("accesses of several lanes have a lane axis") as usize;
         let scale = self.axis_scale(access.buffer, axis);
         self.scale(scale)
     }
 
-    fn load_copied(&mut self, at: Address, ty: Type, active: ir::Value, step: i64) -> ir::Value {
-        let step = ins!(self).iconst(types::I64, step);
-        self.load_copied_by(at, ty, active, step)
+    fn load_copied(&mut self, at: Address, elem: Elem, ty: Type, active: ir::Value) -> ir::Value {
+        let step = ins!(self).iconst(types::I64, i64::from(elem.bytes()));
+        self.load_copied_by(at, elem, ty, (active, step))
     }
 
     /// Copies the active lanes to the stack, one after another, and loads them from there.
-    fn load_copied_by(&mut self, at: Address, ty: Type, active: ir::Value, step: ir::Value) -> ir::Value {
+    pub(super) fn load_copied_by(
+        &mut self,
+        at: Address,
+        elem: Elem,
+        ty: Type,
+        (active, step): (ir::Value, ir::Value),
+    ) -> ir::Value {
         let slot = self.spare_slot();
         let zero = self.constant(Type { elem: Elem::I32, lanes: 4 }, 0);
         let spare = ins!(self).stack_addr(types::I64, slot, 0);
         ins!(self).store(plain(), zero, spare, 0);
         let from = ins!(self).iadd_imm_s(at.base, i64::from(at.offset));
-        let width = ins!(self).iconst(types::I64, i64::from(ty.elem.bytes()));
-        self.copy_lanes(ty.elem, active, (from, step), (spare, width));
-        self.load_whole(Address { base: spare, offset: 0 }, ty)
+        let width = ins!(self).iconst(types::I64, i64::from(elem.bytes()));
+        self.copy_lanes(elem, active, (from, step), (spare, width));
+        self.load_whole(Address { base: spare, offset: 0 }, elem, ty)
     }
 
     /// Stores the lanes to the stack and copies the active ones from there, one after another.
     fn store_copied(&mut self, access: &Access, at: Address, value: ir::Value, ty: Type, active: Active) {
         let slot = self.spare_slot();
+        let elem = self.func.buffers[access.buffer].elem;
         let spare = ins!(self).stack_addr(types::I64, slot, 0);
-        self.store_whole(Address { base: spare, offset: 0 }, value, ty);
+        self.store_whole(Address { base: spare, offset: 0 }, value, elem, ty);
         let step = self.lane_step(access);
         let to = ins!(self).iadd_imm_s(at.base, i64::from(at.offset));
-        let width = ins!(self).iconst(types::I64, i64::from(ty.elem.bytes()));
+        let width = ins!(self).iconst(types::I64, i64::from(elem.bytes()));
         let active = match active {
             Active::Some(active) => active,
             Active::All => ins!(self).iconst(types::I64, i64::from(ty.lanes)),
         };
-        self.copy_lanes(ty.elem, active, (spare, width), (to, step));
+        self.copy_lanes(elem, active, (spare, width), (to, step));
     }
 
     /// Copies `count` elements (at least one) from one place and step to another.
@@ -290,6 +341,7 @@ impl Emitter<'_> {
         self.start(body);
         let ty = match elem.bytes() {
             1 => types::I8,
+            2 => types::I16,
             4 => types::I32,
             _ => types::I64,
         };
@@ -302,7 +354,7 @@ impl Emitter<'_> {
         self.start(done);
     }
 
-    fn spare_slot(&mut self) -> ir::StackSlot {
+    pub(super) fn spare_slot(&mut self) -> ir::StackSlot {
         if let Some(slot) = self.spare {
             return slot;
         }
@@ -312,9 +364,26 @@ impl Emitter<'_> {
     }
 }
 
+/// One element, as the value that a load gives.
+pub(super) fn load_element(at: &mut FuncCursor<'_>, elem: Elem, base: ir::Value, offset: i32) -> ir::Value {
+    match elem {
+        Elem::F16 | Elem::BF16 => at.ins().uload16(types::I32, plain(), base, offset),
+        Elem::I8 => at.ins().sload8(types::I32, plain(), base, offset),
+        Elem::U8 => at.ins().uload8(types::I32, plain(), base, offset),
+        // In memory anything but zero is true.
+        Elem::Bool => {
+            let value = at.ins().load(types::I8, plain(), base, offset);
+            at.ins().icmp_imm_s(IntCC::NotEqual, value, 0)
+        }
+        Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 => {
+            at.ins().load(clif_type(Type::scalar(elem)), plain(), base, offset)
+        }
+    }
+}
+
 /// How many lanes of an access take part.
 #[derive(Clone, Copy)]
-enum Active {
+pub(super) enum Active {
     All,
     Some(ir::Value),
 }

@@ -50,7 +50,7 @@ fn order(func: &Func, uses: &SecondaryMap<Value, u32>, stmts: &[Stmt]) -> Vec<St
                 }
                 each_operand(inst, &mut |value| order.fetch(value));
                 // Positions count, too.
-                if let Inst::Load(_) = inst {
+                if let Inst::Load(_) | Inst::Gather(_) = inst {
                     order.flush_all();
                 }
                 order.out.push(stmt.clone());

@@ -3,13 +3,14 @@
 
 use rustc_hash::FxHashSet;
 
-use super::{Group, Place, Region, RegionKind, Regions, Step};
+use super::{Group, Place, Region, RegionKind, Regions, Repeat, Step};
 use crate::graph::{Graph, NodeId, Op};
 use crate::types::DimSet;
 
 /// All that is wrong with `regions`, followed by their text form.
 pub fn verify(graph: &Graph, regions: &Regions) -> Result<(), String> {
-    let mut check = Check { graph, regions, known: FxHashSet::default(), errors: Vec::new() };
+    let (known, packed, arrays) = Default::default();
+    let mut check = Check { graph, regions, known, packed, arrays, errors: Vec::new() };
     check.groups();
     // The other rules look groups and dimensions up.
     if check.errors.is_empty() {
@@ -28,6 +29,10 @@ struct Check<'a> {
     regions: &'a Regions,
     /// Nodes that a later step may read.
     known: FxHashSet<NodeId>,
+    /// Copies that a later region may name.
+    packed: FxHashSet<(NodeId, Group)>,
+    /// Values that were put into arrays of carried ones.
+    arrays: FxHashSet<(NodeId, NodeId)>,
     errors: Vec<String>,
 }
 
@@ -66,8 +71,34 @@ impl Check<'_> {
             match step {
                 Step::Values(nodes) => self.values(nodes, around),
                 Step::Region(region) => self.region(region, around),
+                Step::Repeat(repeat) => self.repeat(repeat, around),
             }
         }
+    }
+
+    fn repeat(&mut self, repeat: &Repeat, around: &[Group]) {
+        let none = FxHashSet::default();
+        let outside = (self.known.clone(), self.packed.clone());
+        for state in &repeat.states {
+            let begins = if state.array {
+                self.arrays.contains(&(state.init, state.carry))
+            } else {
+                self.is_known(state.init, &none)
+            };
+            self.require(begins, || format!("{} is not there before the loop", state.init));
+            self.known.insert(state.carry);
+        }
+        self.steps(&repeat.steps, around);
+        for state in &repeat.states {
+            let made = if state.array {
+                self.arrays.contains(&(state.next, state.carry))
+            } else {
+                self.is_known(state.next, &none)
+            };
+            self.require(made, || format!("{} is not there at the end of a step", state.next));
+        }
+        (self.known, self.packed) = outside;
+        self.known.extend(repeat.states.iter().flat_map(|state| &state.ends));
     }
 
     fn values(&mut self, nodes: &[NodeId], around: &[Group]) {
@@ -87,6 +118,11 @@ impl Check<'_> {
         self.require(once, || format!("two loops over one group, around {:?}", region.nodes));
         let around = self.dims(&all);
         let mut inside = FxHashSet::default();
+        for copy in &region.packed {
+            let made = self.packed.contains(copy);
+            self.require(made, || format!("there is no copy of {} along group {}", copy.0, copy.1));
+            inside.insert(copy.0);
+        }
         for &node in &region.nodes {
             let missing = self.grouped(self.graph.nodes[node].dims).difference(around);
             self.require(missing.is_empty(), || format!("no loop over a dimension of {node}"));
@@ -100,12 +136,30 @@ impl Check<'_> {
             }
             self.known.extend(reduces);
         }
+        if let RegionKind::Scan { along, node, .. } = &region.kind {
+            let over = self.graph.nodes[*node].op.gathers().map(|(_, dims)| dims);
+            let same = over == Some(self.dims(&[*along])) && over.is_some_and(|dims| dims.len() == 1);
+            self.require(same, || format!("{node} does not run along what its region does"));
+            self.operands(*node, &inside);
+            self.known.insert(*node);
+        }
         for (node, place) in &region.keeps {
             let computed = self.is_known(*node, &inside);
             self.require(computed, || format!("{node} is stored, but not computed"));
-            if let Place::Result(index) | Place::Borrow(index) = place {
-                let exists = *index < self.graph.results.len();
-                self.require(exists, || format!("{node} is stored as result {index}"));
+            match place {
+                Place::Result(index) | Place::Borrow(index) => {
+                    let exists = *index < self.graph.results.len();
+                    self.require(exists, || format!("{node} is stored as result {index}"));
+                }
+                Place::Packed(group) => {
+                    self.packed.insert((*node, *group));
+                    continue;
+                }
+                Place::State(carry) => {
+                    self.arrays.insert((*node, *carry));
+                    continue;
+                }
+                Place::Scratch => {}
             }
             self.known.insert(*node);
         }
@@ -135,14 +189,19 @@ impl Check<'_> {
             return true;
         }
         match &self.graph.nodes[node].op {
-            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) => true,
+            Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => true,
             Op::Slice { value, .. } | Op::Rename { value, .. } => self.is_known(*value, inside),
             Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
             | Op::Fold { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
             | Op::Stack { .. }
-            | Op::Broadcast(_) => false,
+            | Op::Broadcast(_)
+            | Op::Carry { .. }
+            | Op::Final { .. }
+            | Op::Gather { .. } => false,
         }
     }
 
@@ -170,6 +229,9 @@ fn loops(region: &Region) -> Vec<Group> {
     if let RegionKind::Reduce { outer, inner, .. } = &region.kind {
         all.extend(outer);
         all.extend(inner);
+    }
+    if let RegionKind::Scan { along, .. } = &region.kind {
+        all.push(*along);
     }
     all
 }

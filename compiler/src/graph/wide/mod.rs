@@ -178,6 +178,16 @@ impl Wide {
         self.round_to(24, -126, 127) as f32
     }
 
+    /// The nearest `f16`, ties to even, rounded once.
+    pub fn to_f16(self) -> f64 {
+        self.round_to(11, -14, 15)
+    }
+
+    /// The nearest `bf16`, ties to even, rounded once.
+    pub fn to_bf16(self) -> f64 {
+        self.round_to(8, -126, 127)
+    }
+
     /// The nearest number with `bits` bits and a smallest and largest exponent as given; `f64` holds all of them.
     fn round_to(self, bits: i64, min_exp: i64, max_exp: i64) -> f64 {
         if self.is_zero() || !self.is_finite() {

@@ -5,9 +5,9 @@
 use rustc_hash::FxHashMap;
 
 use super::super::build::Builder;
-use super::{Core, FloatTy, expand};
+use super::{Core, FloatTy, expand, storage};
 use crate::loops::{Elem, FoldDecl, Func, Inst, Stmt, Type, Value};
-use crate::ops::{Class, Prim};
+use crate::ops::{Class, Prim, Typing};
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
@@ -33,10 +33,18 @@ fn rewrite(func: &mut Func, stmts: Vec<Stmt>) -> Vec<Stmt> {
             *body = rewrite(func, inside);
         }
         match stmt {
-            Stmt::Let(value, Inst::Prim(prim, args)) if prim.class() == Class::Expanded => {
-                let ty = func.values[value];
+            Stmt::Let(value, Inst::Prim(prim, args))
+                if matches!(prim.class(), Class::Expanded | Class::Storage) =>
+            {
+                let ty =
+                    if prim.typing() == Typing::Encode { func.values[args[0]] } else { func.values[value] };
                 let mut emit = Emit { builder: Builder::new(func), ty, constants: &mut constants };
-                let result = expand(&mut emit, prim, &args);
+                let result = match (prim, &args[..]) {
+                    (Prim::ToF16 | Prim::ToBf16, &[x]) => emit.encode(prim, x),
+                    (Prim::OfF16, &[bits]) => storage::of_f16(&mut emit, bits),
+                    (Prim::OfBf16, &[bits]) => storage::of_bf16(&mut emit, bits),
+                    _ => expand(&mut emit, prim, &args),
+                };
                 let mut stmts = emit.builder.stmts;
                 // The last operation of an expansion makes its result, which is the value itself.
                 match stmts.last_mut() {
@@ -82,6 +90,33 @@ impl Emit<'_, '_> {
 
     fn mask_prim(&mut self, prim: Prim, args: &[Value]) -> Value {
         self.builder.push(self.ty.with_elem(Elem::Bool), Inst::Prim(prim, args.to_vec()))
+    }
+
+    /// The bits of a float of 16 bits; of an `f64` by way of an `f32`.
+    fn encode(&mut self, prim: Prim, x: Value) -> Value {
+        let narrow = if self.ty.elem == Elem::F64 { self.rounded_to_odd(x) } else { x };
+        self.ty = self.ty.with_elem(Elem::F32);
+        if prim == Prim::ToF16 { storage::to_f16(self, narrow) } else { storage::to_bf16(self, narrow) }
+    }
+
+    /// An `f64` as an `f32`, rounded to odd. To nearest it goes wrong only where the last bit is 0: then by one number, back
+    /// to where it came from.
+    fn rounded_to_odd(&mut self, x: Value) -> Value {
+        let wide = self.ty;
+        let (float, int) = (wide.with_elem(Elem::F32), wide.with_elem(Elem::I32));
+        let near = self.builder.push(float, Inst::Convert(x));
+        let back = self.builder.push(wide, Inst::Convert(near));
+        let (size, back_size) = (self.abs(x), self.abs(back));
+        let (above, below) = (self.lt(size, back_size), self.lt(back_size, size));
+        let bits = self.builder.push(int, Inst::Bitcast(near));
+        let [zero, one, minus] = [0, 1, u64::from(u32::MAX)].map(|bits| self.constant(int, bits));
+        let odd = self.builder.push(int, Inst::Prim(Prim::IAnd, vec![bits, one]));
+        let even = self.builder.compare(Prim::Eq, odd, zero);
+        let up = self.builder.select(below, one, zero);
+        let step = self.builder.select(above, minus, up);
+        let step = self.builder.select(even, step, zero);
+        let moved = self.builder.prim(Prim::Add, &[bits, step]);
+        self.builder.push(float, Inst::Bitcast(moved))
     }
 
     fn shift(&mut self, prim: Prim, a: Value, n: u32) -> Value {

@@ -3,6 +3,8 @@
 //! Each function is written once over [`Core`]; the header of its file states formula, range reduction, approximation, how
 //! its coefficients were made, and the error measured. Everything is branch-free, and no operation depends on the target.
 //!
+//! The conversions of [`storage`] are written out with them.
+//!
 //! A new function is a row in `ops::prim`, a file here (or a place in the file of the function whose reduction and
 //! polynomial it shares), a line in the table below and its meaning in `graph::eval`; `tests/it/accuracy.rs` asks for its
 //! bound.
@@ -28,6 +30,7 @@ mod rsqrt;
 mod scale;
 mod sigmoid;
 mod sinh;
+pub mod storage;
 mod tanh;
 mod trig;
 

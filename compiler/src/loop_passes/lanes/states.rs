@@ -124,7 +124,7 @@ fn identity(reduction: Reduction, ty: Type) -> u64 {
         Elem::F64 => value.to_bits(),
         Elem::I32 => u64::from(value as i32 as u32),
         Elem::I64 => value as i64 as u64,
-        Elem::Bool => unreachable!("no reduction of bool"),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 | Elem::Bool => unreachable!("no reduction of it"),
     }
 }
 

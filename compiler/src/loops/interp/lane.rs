@@ -178,6 +178,7 @@ pub(super) fn prim(prim: Prim, elem: Elem, slots: Slots<'_>) {
         Elem::I32 => integer::<i32>(prim, slots),
         Elem::I64 => integer::<i64>(prim, slots),
         Elem::Bool => logic(prim, slots),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(elem),
     }
 }
 
@@ -264,6 +265,7 @@ pub(super) fn combine(reduction: Reduction, elem: Elem) -> Combine {
         Elem::I32 => combine_numbers::<i32>(reduction),
         Elem::I64 => combine_numbers::<i64>(reduction),
         Elem::Bool => panic!("{reduction} of bool"),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(elem),
     }
 }
 
@@ -287,6 +289,7 @@ pub(super) fn identity(reduction: Reduction, elem: Elem) -> u64 {
         Elem::I32 => (identity as i32).bits(),
         Elem::I64 => (identity as i64).bits(),
         Elem::Bool => panic!("{reduction} of bool"),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(elem),
     }
 }
 
@@ -295,7 +298,7 @@ pub(super) fn fma(elem: Elem, a: u64, b: u64, c: u64) -> u64 {
     match elem {
         Elem::F32 => f32::of(a).fma(f32::of(b), f32::of(c)).bits(),
         Elem::F64 => f64::of(a).fma(f64::of(b), f64::of(c)).bits(),
-        Elem::I32 | Elem::I64 | Elem::Bool => panic!("a lifted product of {}", elem.name()),
+        _ => panic!("a lifted product of {}", elem.name()),
     }
 }
 
@@ -307,6 +310,7 @@ pub(super) fn convert(from: Elem, to: Elem, bits: u64) -> u64 {
         Elem::I32 => from_integer(i64::from(i32::of(bits)), to),
         Elem::I64 => from_integer(i64::of(bits), to),
         Elem::Bool => from_integer(i64::from(bits != 0), to),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(from),
     }
 }
 
@@ -318,6 +322,7 @@ fn from_float(x: f64, to: Elem) -> u64 {
         Elem::I32 => (x.round_ties_even() as i32).bits(),
         Elem::I64 => (x.round_ties_even() as i64).bits(),
         Elem::Bool => (x != 0.0).bits(),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(to),
     }
 }
 
@@ -328,6 +333,7 @@ fn from_integer(x: i64, to: Elem) -> u64 {
         Elem::I32 => (x as i32).bits(),
         Elem::I64 => x.bits(),
         Elem::Bool => (x != 0).bits(),
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(to),
     }
 }
 
@@ -336,12 +342,14 @@ pub(super) fn iota(elem: Elem, start: i64, lane: usize) -> u64 {
     from_integer(start.wrapping_add(lane as i64), elem)
 }
 
-/// Whether two lanes hold the same: equal bits, or two NaNs.
+/// Whether two lanes or elements hold the same: equal bits, or two NaNs.
 pub fn same_bits(elem: Elem, a: u64, b: u64) -> bool {
     let nan = |bits| match elem {
         Elem::F32 => f32::of(bits).is_nan(),
         Elem::F64 => f64::of(bits).is_nan(),
-        Elem::I32 | Elem::I64 | Elem::Bool => false,
+        Elem::F16 => bits & 0x7FFF > 0x7C00,
+        Elem::BF16 => bits & 0x7FFF > 0x7F80,
+        Elem::I32 | Elem::I64 | Elem::Bool | Elem::I8 | Elem::U8 => false,
     };
     a == b || nan(a) && nan(b)
 }
@@ -354,5 +362,36 @@ pub(super) fn garbage(elem: Elem) -> u64 {
         Elem::I32 => i32::of(GARBAGE).bits(),
         Elem::I64 => GARBAGE,
         Elem::Bool => 1,
+        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => no_value(elem),
+    }
+}
+
+/// No value has a type that is in memory only.
+fn no_value(elem: Elem) -> ! {
+    panic!("a value of {}", elem.name())
+}
+
+/// What a load gives of an element with these bits.
+pub(super) fn loaded(elem: Elem, bits: u64) -> u64 {
+    match elem {
+        Elem::I8 => i32::from(bits as i8).bits(),
+        Elem::U8 | Elem::F16 | Elem::BF16 | Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 | Elem::Bool => {
+            bits
+        }
+    }
+}
+
+/// The bits of the element that a store makes of a value, which must be in the range of the type.
+pub(super) fn stored(elem: Elem, value: u64) -> u64 {
+    let within = |least: i32, most: i32| {
+        let number = i32::of(value);
+        assert!(least <= number && number <= most, "{number} is stored as {}", elem.name());
+        value & ((1 << (8 * elem.bytes())) - 1)
+    };
+    match elem {
+        Elem::I8 => within(i32::from(i8::MIN), i32::from(i8::MAX)),
+        Elem::U8 => within(0, i32::from(u8::MAX)),
+        Elem::F16 | Elem::BF16 => within(0, i32::from(u16::MAX)),
+        Elem::F32 | Elem::F64 | Elem::I32 | Elem::I64 | Elem::Bool => value,
     }
 }

@@ -1,7 +1,7 @@
 //! The interpreter's memory: arrays in which every element knows who wrote it. Reads of what nobody has written,
 //! of what another range of the same phase has written, and accesses outside an array panic.
 
-use super::lane::{Lane, same_bits};
+use super::lane::{self, Lane, same_bits};
 use crate::loops::{BufferDecl, BufferKind, Elem, Func};
 
 /// A dense array of the caller.
@@ -9,7 +9,7 @@ use crate::loops::{BufferDecl, BufferKind, Elem, Func};
 pub struct Array {
     /// What it holds.
     pub elem: Elem,
-    /// The bits of its elements, in order, each in a word of its own (zero-extended; bool: 0 or 1).
+    /// The bits of its elements as memory has them, in order, each in a word of its own (zero-extended; bool: 0 or 1).
     pub bits: Vec<u64>,
 }
 
@@ -158,6 +158,11 @@ impl View {
         (View { name, kind: decl.kind.clone(), memory, shape, strides }, len as usize)
     }
 
+    /// Whether an axis has a position.
+    pub(super) fn has(&self, axis: usize, position: i64) -> bool {
+        (0..self.shape[axis]).contains(&position)
+    }
+
     /// The elements at a position and, along `lane_axis`, after it.
     pub(super) fn span(&self, index: &[i64], lane_axis: Option<u32>, count: usize) -> Span {
         let mut first = 0;
@@ -176,7 +181,7 @@ impl View {
         for (lane, out) in out.iter_mut().enumerate().take(span.count) {
             let element = span.first + lane * span.stride;
             self.check_read(memory.stamps[element], now, element);
-            *out = memory.bits[element];
+            *out = lane::loaded(memory.elem, memory.bits[element]);
         }
     }
 
@@ -198,7 +203,7 @@ impl View {
             let ours = stamp < now.phase || stamp == now.range;
             assert!(ours, "element {element} of {} is written by two ranges of one phase", self.name);
             memory.stamps[element] = now.range;
-            memory.bits[element] = *value;
+            memory.bits[element] = lane::stored(memory.elem, *value);
         }
     }
 }
