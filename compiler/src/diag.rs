@@ -688,6 +688,12 @@ pub mod codes {
         USE_MISSING = "E0515";
         /// Files use each other in a circle.
         USE_CIRCLE = "E0516";
+        /// A reduction lacks a part, or has one that it can't have.
+        REDUCTION_PART = "E0521";
+        /// The parts of a reduction don't agree in their state.
+        REDUCTION_STATE = "E0522";
+        /// A part of a reduction uses more than single numbers.
+        REDUCTION_VALUE = "E0523";
 
         /// The file is too long.
         FILE_TOO_LONG = "E0601";

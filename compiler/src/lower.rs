@@ -4,6 +4,7 @@
 //! rounding; of the schedule it only notes, at the loops, how many vectors an iteration takes. Reductions are [`Reduce`] statements, elementary functions are single instructions; the
 //! loop passes write both out.
 
+mod folds;
 mod gather;
 mod scan;
 mod storage;
@@ -11,13 +12,13 @@ mod storage;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
-use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
+use crate::graph::{FoldId, Form, Graph, NodeId, Op, RepeatId};
 use crate::graph_passes::fuse::{Leaf, Part, leaf, result_parts};
 use crate::loops::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Elem, For, Func, Inst, Lift, LoopKind, Order, Phase,
+    Access, Block, Buffer, BufferDecl, BufferKind, Elem, Fold, For, Func, Inst, Lift, LoopKind, Order, Phase,
     Reduce, Scalar, ScalarDecl, Stmt, Type, Value,
 };
-use crate::ops::Prim;
+use crate::ops::{Prim, Reduction};
 use crate::schedule::Schedule;
 use crate::types::{DType, DimId, SizeExpr};
 use storage::constant_bits;
@@ -26,6 +27,9 @@ mod repeat;
 
 /// Lanes of a lane loop that carries nothing; the layout passes choose how many really run at a time.
 pub const MAP_LANES: u32 = 32;
+
+/// Virtual lanes of a reduction in row form over 32-bit elements; half of it over 64-bit ones.
+const LANES: u32 = Reduction::Sum.lanes();
 
 /// Ranges of a phase whose units are lanes begin at multiples of this many elements.
 const LANE_GRAIN: i64 = 256;
@@ -41,6 +45,7 @@ pub fn lower(graph: &Graph, regions: &Regions, schedule: &Schedule) -> Func {
         parts: result_parts(graph),
         func: Func { name: graph.name.clone(), in_place: regions.in_place.clone(), ..Func::default() },
         buffers: FxHashMap::default(),
+        folds: FxHashMap::default(),
         scalars: FxHashMap::default(),
         across: repeat::read_across(graph),
         numbers: FxHashMap::default(),
@@ -108,6 +113,7 @@ struct Lower<'g> {
     parts: Vec<Vec<Part>>,
     func: Func,
     buffers: FxHashMap<(Source, Vec<Axis>), Buffer>,
+    folds: FxHashMap<FoldId, Fold>,
     scalars: FxHashMap<u32, Scalar>,
     /// Carried values that are read along other names: no line of several groups.
     across: FxHashSet<NodeId>,
@@ -340,15 +346,18 @@ impl Lower<'_> {
         let inner_size = self.size_of(inner);
         let inner_size = self.func.size(&inner_size);
         let inner_var = self.func.value(Type::INDEX);
-        let wide = |node: &NodeId| {
-            self.graph.nodes[*node].op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64)
+        let wide = |node: &NodeId| match &self.graph.nodes[*node].op {
+            Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
+            op => op.args().iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
         };
         let order = match form {
-            Form::Row if reduces.iter().any(wide) => Order::Row(self.reduction(reduces[0]).lanes() / 2),
-            Form::Row => Order::Row(self.reduction(reduces[0]).lanes()),
+            Form::Row if reduces.iter().any(wide) => Order::Row(LANES / 2),
+            Form::Row => Order::Row(LANES),
             Form::Column => Order::Column,
         };
-        let mut lifts = Vec::new();
+        let folds = self.folds_among(reduces);
+        let plain: Vec<NodeId> = reduces.iter().copied().filter(|&node| self.is_plain(node)).collect();
+        let (mut lifts, mut uses) = (Vec::new(), Vec::new());
         let body = self.nested(|lower| {
             for (&group, &var) in outer.iter().zip(&outer_vars) {
                 lower.scope.positions[group] = Some(var);
@@ -358,7 +367,7 @@ impl Lower<'_> {
                 Order::Column => lower.scope.positions[inner[0]] = Some(inner_var),
             }
             lower.compute(&region.nodes);
-            for &reduce in reduces {
+            for &reduce in &plain {
                 let args = lower.graph.nodes[reduce].op.args().to_vec();
                 let lanes = match order {
                     Order::Row(lanes) => lanes,
@@ -371,10 +380,17 @@ impl Lower<'_> {
                     _ => unreachable!("a reduction has one or two operands"),
                 });
             }
+            for fold in &folds {
+                let lanes = match order {
+                    Order::Row(lanes) => lanes,
+                    Order::Column => lower.fold_lanes(fold),
+                };
+                uses.push(lower.fold_operands(fold, lanes));
+            }
             lower.store_keeps_of(region, |node| !reduces.contains(&node));
         });
-        let states = reduces.iter().map(|&reduce| self.reduction(reduce)).collect();
-        let results: Vec<Value> = reduces
+        let states = plain.iter().map(|&reduce| self.reduction(reduce)).collect();
+        let results: Vec<Value> = plain
             .iter()
             .map(|&reduce| {
                 let ty = Type::scalar(elem(self.graph.nodes[reduce].dtype));
@@ -382,14 +398,25 @@ impl Lower<'_> {
                 self.func.value(ty.with_lanes(lanes))
             })
             .collect();
-        self.scope.values.extend(reduces.iter().copied().zip(results.iter().copied()));
+        self.scope.values.extend(plain.iter().copied().zip(results.iter().copied()));
+        for (used, fold) in uses.iter_mut().zip(&folds) {
+            let lanes = if form == Form::Row { 1 } else { self.fold_lanes(fold) };
+            used.results = self.fold_results(fold, lanes);
+        }
         let outer = outer_vars.into_iter().zip(sizes).collect();
         let inner = (inner_var, inner_size);
-        self.stmts.push(Stmt::Reduce(Box::new(Reduce { order, outer, inner, states, body, lifts, results })));
+        let folds = uses;
+        let reduce = Reduce { order, outer, inner, states, body, lifts, results, folds };
+        self.stmts.push(Stmt::Reduce(Box::new(reduce)));
         self.store_keeps_of(region, |node| reduces.contains(&node));
     }
 
-    fn reduction(&self, node: NodeId) -> crate::ops::Reduction {
+    /// Whether a reduction has one number as its state.
+    fn is_plain(&self, node: NodeId) -> bool {
+        !matches!(self.graph.nodes[node].op, Op::Fold { .. })
+    }
+
+    fn reduction(&self, node: NodeId) -> Reduction {
         match &self.graph.nodes[node].op {
             Op::Reduce { reduction, .. } => *reduction,
             op => unreachable!("{node} is {op:?}, not a reduction"),
@@ -465,13 +492,7 @@ impl Lower<'_> {
             }
             Op::Prim(prim, args) => {
                 let args: Vec<Value> = args.iter().map(|&arg| self.operand(arg, lanes)).collect();
-                let value = self.push(ty, Inst::Prim(*prim, args.clone()));
-                if *prim != Prim::CopySign {
-                    return value;
-                }
-                // The sign of a NaN must not show: it differs from machine to machine.
-                let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
-                self.prim(ty, Prim::Select, &[is_nan, args[1], value])
+                self.function(ty, *prim, args)
             }
             Op::Convert(value) => match graph.nodes[*value].op {
                 // Straight into the float: exact where the vector of i32 would be, and of the float's own width.
@@ -496,6 +517,7 @@ impl Lower<'_> {
                 self.push(ty, Inst::Convert(number))
             }
             Op::Reduce { .. }
+            | Op::Fold { .. }
             | Op::Scan { .. }
             | Op::KthLargest { .. }
             | Op::Stack { .. }
@@ -504,6 +526,17 @@ impl Lower<'_> {
                 panic!("{node} is not computed where it is needed:\n{graph:?}")
             }
         }
+    }
+
+    /// A function of values.
+    fn function(&mut self, ty: Type, prim: Prim, args: Vec<Value>) -> Value {
+        let value = self.push(ty, Inst::Prim(prim, args.clone()));
+        if prim != Prim::CopySign {
+            return value;
+        }
+        // The sign of a NaN must not show: it differs from machine to machine.
+        let is_nan = self.prim(ty.with_elem(Elem::Bool), Prim::Ne, &[args[1], args[1]]);
+        self.prim(ty, Prim::Select, &[is_nan, args[1], value])
     }
 
     /// The position along a dimension.

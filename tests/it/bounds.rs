@@ -10,6 +10,8 @@
 //!
 //! Beyond the largest number lies infinity; a sum whose terms reach it may become infinite on the way.
 
+mod folds;
+
 use act::graph::eval::{apply, convert};
 use act::graph::repeats::Nesting;
 use act::graph::wide::Wide;
@@ -298,6 +300,13 @@ fn several(prim: Prim, x: &[Range], same: bool, dtype: DType) -> Range {
             }
             .or_nan(nan)
         }
+        // Monotone in either operand, for one sign of the first.
+        Prim::Ldexp => {
+            let at = |x: f64, n: f64| apply(prim, dtype, &[Wide::from(x), Wide::from(n)]);
+            let ends = x[0].ends().into_iter().flat_map(|a| x[1].ends().map(|n| at(a, n)));
+            let zero = x[0].has(0.0).then_some(Wide::ZERO);
+            hull(ends.chain(zero), 0.0, dtype).or_nan(nan || x[0].has(0.0) && endless(x[1]))
+        }
         _ if x.iter().all(|x| x.lo == x.hi) => {
             let point: Vec<Wide> = x.iter().map(|x| Wide::from(x.lo)).collect();
             hull([apply(prim, dtype, &point)], ULPS, dtype).or_nan(nan)
@@ -533,7 +542,8 @@ impl Total {
 
 /// The constants of a graph.
 pub fn constants(graph: &Graph) -> Vec<Constant> {
-    let constants = graph.nodes.values().filter_map(|node| match node.op {
+    let parts = graph.folds.values().flat_map(|fold| fold.parts()).flat_map(|(_, part)| part.nodes.values());
+    let constants = graph.nodes.values().chain(parts).filter_map(|node| match node.op {
         Op::Const(constant) => Some(constant),
         _ => None,
     });
@@ -673,6 +683,9 @@ impl Run<'_> {
             }
             Op::Convert(value) => self.of(*value).iter().map(|&x| converted(x, node.dtype)).collect(),
             Op::Reduce { reduction, args, dims } => self.reduce(*reduction, args, *dims, id),
+            Op::Fold { fold, state, args, dims } => {
+                self.fold(&self.graph.folds[*fold], *state as usize, args, *dims, id)
+            }
             Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, id),
             Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, id),
             Op::Carry { .. } | Op::Step(_) | Op::Final { .. } => unreachable!("loops are run as a whole"),

@@ -354,7 +354,7 @@ fn independent_dims(subject: &Subject) -> Vec<DimId> {
     let mut shared = DimSet::EMPTY;
     for node in graph.nodes.values() {
         shared = match &node.op {
-            Op::Reduce { dims, .. } | Op::Size(dims) => shared.union(*dims),
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } | Op::Size(dims) => shared.union(*dims),
             Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => shared.with(*dim),
             _ => shared,
         };

@@ -260,6 +260,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         dim_params: Vec::new(),
         repeats: Default::default(),
         params: Vec::new(),
+        folds: Default::default(),
         nodes: Default::default(),
         results: Vec::new(),
     };

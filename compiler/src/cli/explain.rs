@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
-use act::graph::{Decl, Form, Graph, NodeId, Op};
+use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
 use act::graph_passes::{self, fuse};
@@ -324,7 +324,9 @@ impl Report {
     fn accuracy(&self) -> Vec<String> {
         let mut out = vec!["+ - * / sqrt fma and conversions: correctly rounded".to_owned()];
         let mut names: Vec<&str> = Vec::new();
-        for node in self.graph.nodes.values() {
+        let parts = self.graph.folds.values().flat_map(|fold| fold.parts());
+        let nodes = parts.flat_map(|(_, part)| part.nodes.values());
+        for node in self.graph.nodes.values().chain(nodes) {
             if let Op::Prim(prim, _) = node.op
                 && prim.class() == Class::Expanded
                 && !names.contains(&prim.name())
@@ -339,6 +341,9 @@ impl Report {
             out.push("where exp_nonpos is below the smallest normal number it is 0".to_owned());
         }
         for (id, node) in &self.graph.nodes {
+            if let Op::Fold { fold, state, args, dims } = &node.op {
+                out.push(self.fold(id, (*fold, *state), args, *dims));
+            }
             if let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op
                 && node.dtype.is_float()
             {
@@ -352,6 +357,22 @@ impl Report {
             }
         }
         out
+    }
+
+    /// How often the parts of a reduction of the text are applied.
+    fn fold(&self, id: NodeId, (fold, state): (FoldId, u32), args: &[NodeId], dims: DimSet) -> String {
+        let fold = &self.graph.folds[fold];
+        let names = dims.iter().map(|dim| self.graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ");
+        let steps = match (self.graph.form(args, dims), fold.is_wide()) {
+            (Form::Column, _) => "n",
+            (Form::Row, true) => "ceil(n / 16)",
+            (Form::Row, false) => "ceil(n / 32)",
+        };
+        format!(
+            "{id}, `{}` of `{}` over [{names}]: with n elements, one goes through at most min({steps}, {BLOCK_STEPS}) steps and ceil(log2 n) merges, each rounded as its operations are",
+            fold.state_name(state as usize),
+            fold.name
+        )
     }
 
     /// The bound of a sum.

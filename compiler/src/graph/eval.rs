@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::repeats::Nesting;
 use super::wide::Wide;
-use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
+use super::{Constant, Decl, Fold, Graph, Node, NodeId, Op, RepeatId, Steps};
 use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimKind, DimSet};
 
@@ -157,6 +157,11 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         Prim::Acosh => x[0].acosh(),
         Prim::Atanh => x[0].atanh(),
         Prim::Hypot => x[0].hypot(x[1]),
+        Prim::FrexpMantissa => x[0].frexp().0,
+        Prim::FrexpExponent => x[0].frexp().1,
+        Prim::Ldexp => x[0].ldexp(x[1]),
+        Prim::NextUp if dtype == DType::F32 => Wide::from(x[0].to_f32().next_up()),
+        Prim::NextUp => Wide::from(x[0].to_f64().next_up()),
         Prim::IAnd
         | Prim::IOr
         | Prim::IXor
@@ -204,6 +209,25 @@ fn wrapped(value: Wide) -> Wide {
 fn flushed(value: Wide, dtype: DType) -> Wide {
     let least = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
     if value < Wide::from(least) { Wide::ZERO } else { value }
+}
+
+/// The results of a part of a fold.
+fn part(part: &Graph, args: &[Wide]) -> Vec<Wide> {
+    let mut values: Vec<Wide> = Vec::with_capacity(part.nodes.len());
+    let value = |values: &[Wide], node: &NodeId| values[node.as_u32() as usize];
+    for node in part.nodes.values() {
+        values.push(match &node.op {
+            Op::Param(param) => args[*param as usize],
+            Op::Const(constant) => Wide::from(constant.value()),
+            Op::Prim(prim, operands) => {
+                let operands: Vec<Wide> = operands.iter().map(|node| value(&values, node)).collect();
+                apply(*prim, node.dtype, &operands)
+            }
+            Op::Convert(operand) => convert(value(&values, operand), node.dtype),
+            op => unreachable!("{op:?} in a part of a fold"),
+        });
+    }
+    part.results.iter().map(|(_, node)| value(&values, node)).collect()
 }
 
 /// The state of an evaluation.
@@ -279,6 +303,9 @@ impl Run<'_> {
                 self.values[*value].iter().map(|&value| convert(value, node.dtype)).collect()
             }
             Op::Reduce { reduction, args, dims } => self.reduce(*reduction, args, *dims, node),
+            Op::Fold { fold, state, args, dims } => {
+                self.fold(&self.graph.folds[*fold], *state as usize, args, *dims, node)
+            }
             Op::Scan { scan, value, dim } => self.scan(*scan, *value, *dim, node),
             Op::KthLargest { args: [value, k], dim } => self.kth_largest(*value, *k, *dim, node),
             Op::Slice { value, dim, at } => self.slice(*value, *dim, *at as usize, node),
@@ -411,6 +438,36 @@ impl Run<'_> {
             };
         });
         states
+    }
+
+    /// One number of the state of a fold: element after element, in canonical order.
+    fn fold(&self, fold: &Fold, state: usize, args: &[NodeId], dims: DimSet, node: &Node) -> Vec<Wide> {
+        let count = node.dims.iter().map(|dim| self.size(dim)).product();
+        let mut states: Vec<Option<Vec<Wide>>> = vec![None; count];
+        let mut strides: Vec<Vec<usize>> =
+            args.iter().map(|&arg| self.strides(self.graph.nodes[arg].dims)).collect();
+        strides.push(self.strides(node.dims));
+        let strides: Vec<&[usize]> = strides.iter().map(Vec::as_slice).collect();
+        let arrays: Vec<&[Wide]> = args.iter().map(|&arg| self.values[arg].as_slice()).collect();
+        let operands = fold.operands().len();
+        let mut element = vec![Wide::ZERO; args.len()];
+        let order = self.canonical(self.graph.operand_dims(args).union(dims));
+        self.walk(&order, &strides, |offsets| {
+            for ((value, array), &offset) in element.iter_mut().zip(&arrays).zip(offsets) {
+                *value = array[offset];
+            }
+            let (own, cond) = element.split_at(operands);
+            if cond.iter().any(|&cond| !holds(cond)) {
+                return;
+            }
+            let state = &mut states[offsets[arrays.len()]];
+            *state = Some(match state {
+                None => part(&fold.lift, own),
+                Some(before) => part(&fold.step, &[&before[..], own].concat()),
+            });
+        });
+        let empty = Wide::from(fold.empty[state].value());
+        states.into_iter().map(|states| states.map_or(empty, |states| states[state])).collect()
     }
 
     /// Calls `visit` for each line along `dim` of an array, with the offset of its first element, the distance of its elements and

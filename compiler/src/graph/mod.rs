@@ -27,6 +27,7 @@
 //! **Reductions.** [`Op::Reduce`] removes dimensions. Where the operand's last dimension in canonical order is reduced, it
 //! is in *row form*, else in *column form* ([`Graph::form`]); [`crate::loops`] defines the order of summation of either.
 //! With two operands it is the sum of their products, each added by one fma (made by the pass `contract` only).
+//! [`Op::Fold`] is one number of the state of a reduction that the text defines: see [`folds`].
 //!
 //! **Scans.** An element of an [`Op::Scan`] is the combination of the operand's elements at the positions along `dim` up to its
 //! own (`reverse`: from its own on), without its own if `exclusive`; of none, the identity. Its order of combination has the two
@@ -78,6 +79,9 @@
 //! 8. A `Carry` and its operand, a `Final` and what it is the last of, have the same dimensions and dtype. The first half of a
 //!    `Final`'s operands are the loop's `Carry` nodes in order, each once; every `Final` of a loop has the same operands. Of two
 //!    loops at most one lies in the other.
+//! 9. The parts of a fold are graphs of constants, functions and conversions, without dimensions, that keep these rules, with the
+//!    parameters and results that [`folds`] says. A `Fold` node has the operands of its definition, or a condition
+//!    besides, and reduces as a `Reduce` does.
 //!
 //! # Text form
 //!
@@ -100,6 +104,19 @@
 //! `kth_largest %1, %2 along d`, `slice %1 half=0`, `stack half(%1, %2)`, `broadcast %1`, `rename %0 i=j` (`j` in place of
 //! `i`), `gather %0 d=%3, c=%4`. `repeats r0 = 64, r1 = size n` says how many steps loops have; `carry r0.1 %2` is part 1 of the state of `r0`, which
 //! begins with `%2`, `step r0` the number of the step, `final r0.1 %3, %4, %5, %6` its last value. A `#` begins a comment.
+//!
+//! A fold stands before the nodes; `fold0.1 %0, %3 over d` is the second number of its state.
+//!
+//! ```text
+//!   fold online_normalizer empty 0xff800000 (-inf), 0x00000000 (0.0)
+//!     lift(%0 x: f32) -> (m: f32 = %0, s: f32 = %1)
+//!       %1 = const 0x3f800000 (1.0) : f32
+//!     step(%0 a.m: f32, %1 a.s: f32, %2 x: f32) -> (m: f32 = %3, s: f32 = %9)
+//!       ...
+//!     merge(%0 a.m: f32, %1 a.s: f32, %2 b.m: f32, %3 b.s: f32) -> (m: f32 = %4, s: f32 = %11)
+//!       ...
+//!     end
+//! ```
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
@@ -108,6 +125,7 @@ use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimSet, small};
 
 pub mod eval;
+pub mod folds;
 pub mod parse;
 pub mod print;
 pub mod regions;
@@ -116,6 +134,7 @@ pub mod verify;
 pub mod wide;
 
 pub use eval::eval;
+pub use folds::{Fold, FoldId};
 pub use parse::parse;
 pub use print::print;
 pub use repeats::{RepeatId, Steps};
@@ -178,6 +197,18 @@ pub enum Op {
         /// Which.
         reduction: Reduction,
         /// One operand, or two factors.
+        args: Vec<NodeId>,
+        /// The dimensions that go.
+        dims: DimSet,
+    },
+    /// One number of the state of a reduction that the text defines, over `dims`. The nodes for the others have the same
+    /// operands, and are computed together.
+    Fold {
+        /// The definition.
+        fold: FoldId,
+        /// Which number of the state.
+        state: u32,
+        /// Its operands; a further one is the condition under which an element counts.
         args: Vec<NodeId>,
         /// The dimensions that go.
         dims: DimSet,
@@ -260,6 +291,7 @@ impl Op {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &[],
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
+            | Op::Fold { args, .. }
             | Op::Stack { values: args, .. }
             | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
@@ -277,7 +309,7 @@ impl Op {
     /// it runs over, and the dimensions along which it does.
     pub fn gathers(&self) -> Option<(&[NodeId], DimSet)> {
         match self {
-            Op::Reduce { args, dims, .. } => Some((args, *dims)),
+            Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((args, *dims)),
             Op::Scan { value, dim, .. } => Some((std::slice::from_ref(value), DimSet::one(*dim))),
             Op::KthLargest { args, dim } => Some((&args[..1], DimSet::one(*dim))),
             _ => None,
@@ -290,6 +322,7 @@ impl Op {
             Op::Param(_) | Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Step(_) => &mut [],
             Op::Prim(_, args)
             | Op::Reduce { args, .. }
+            | Op::Fold { args, .. }
             | Op::Stack { values: args, .. }
             | Op::Gather { args, .. }
             | Op::Final { values: args, .. } => args,
@@ -360,6 +393,8 @@ pub struct Graph {
     pub dim_params: Vec<(String, i64)>,
     /// Parameters, in the order of the text. Node `i` is parameter `i`.
     pub params: Vec<Decl>,
+    /// The reductions of the text that nodes use.
+    pub folds: PrimaryMap<FoldId, Fold>,
     /// Loops: how many steps each has.
     pub repeats: PrimaryMap<RepeatId, Steps>,
     /// Nodes, operands first.
@@ -406,7 +441,7 @@ impl Graph {
             }
             Op::Index(dim) => DimSet::one(*dim),
             Op::Prim(..) | Op::Convert(_) | Op::Broadcast(_) | Op::Scan { .. } | Op::Carry { .. } => union,
-            Op::Reduce { dims, .. } => union.difference(*dims),
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => union.difference(*dims),
             Op::Slice { dim, .. } | Op::KthLargest { dim, .. } => union.without(*dim),
             Op::Stack { dim, .. } => union.with(*dim),
             Op::Rename { names, .. } => renamed(union, names),
@@ -423,14 +458,17 @@ impl Graph {
         args.iter().fold(DimSet::EMPTY, |dims, &arg| dims.union(self.nodes[arg].dims))
     }
 
-    /// In which order a reduction runs. A sum of products of operands with different dimensions (a contraction) is
-    /// always in column form.
+    /// In which order a reduction runs. Over operands with different free dimensions (a contraction) it is always in column
+    /// form.
     pub fn form(&self, args: &[NodeId], dims: DimSet) -> Form {
         let operand = self.operand_dims(args);
-        let contraction = args.len() == 2
-            && self.nodes[args[0]].dims != self.nodes[args[1]].dims
-            && !self.nodes[args[0]].dims.difference(dims).is_subset(self.nodes[args[1]].dims)
-            && !self.nodes[args[1]].dims.difference(dims).is_subset(self.nodes[args[0]].dims);
+        let free = |arg: &NodeId| self.nodes[*arg].dims.difference(dims);
+        let apart = |a: &NodeId, b: &NodeId| {
+            self.nodes[*a].dims != self.nodes[*b].dims
+                && !free(a).is_subset(self.nodes[*b].dims)
+                && !free(b).is_subset(self.nodes[*a].dims)
+        };
+        let contraction = args.iter().enumerate().any(|(at, a)| args[..at].iter().any(|b| apart(a, b)));
         match operand.last() {
             Some(last) if dims.contains(last) && !contraction => Form::Row,
             _ => Form::Column,

@@ -7,7 +7,7 @@ use std::fmt;
 
 use cranelift_entity::PrimaryMap;
 
-use super::{Constant, Decl, Graph, Node, NodeId, Op, RepeatId, Steps};
+use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use crate::diag::Span;
 use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
@@ -94,6 +94,7 @@ impl Block<'_> {
             dims: PrimaryMap::new(),
             dim_params: Vec::new(),
             params: Vec::new(),
+            folds: PrimaryMap::new(),
             repeats: PrimaryMap::new(),
             nodes: PrimaryMap::new(),
             results: Vec::new(),
@@ -101,11 +102,16 @@ impl Block<'_> {
         // The header speaks of dimensions by name, so the line that names them is read first.
         let (dims, rest): (Vec<Line<'_>>, Vec<Line<'_>>) =
             self.body.into_iter().partition(|(_, text)| text.starts_with("dims "));
-        let mut reader = Reader { graph: &mut graph, names: Vec::new() };
+        let mut reader = Reader { graph: &mut graph, names: Vec::new(), fold: None };
+        let mut last = self.header.0;
         for (number, text) in dims.into_iter().chain([self.header]).chain(rest) {
             reader.line(text).map_err(|message| ParseError { line: number, message })?;
+            last = number;
         }
-        Ok(graph)
+        match reader.fold {
+            Some(_) => Err(ParseError { line: last, message: "a `fold` without `end`".to_owned() }),
+            None => Ok(graph),
+        }
     }
 }
 
@@ -114,6 +120,17 @@ struct Reader<'g> {
     graph: &'g mut Graph,
     /// The names of the dimensions in the text, in order.
     names: Vec<String>,
+    /// The fold that is being read.
+    fold: Option<OpenFold>,
+}
+
+/// A fold on the way: its head, and its parts as far as they are read. While one is read, it is the reader's graph, and the
+/// graph itself waits here.
+struct OpenFold {
+    name: String,
+    empty: Vec<Constant>,
+    parts: Vec<Graph>,
+    waiting: Option<Graph>,
 }
 
 impl Reader<'_> {
@@ -129,6 +146,10 @@ impl Reader<'_> {
                 "graph" => self.header(&mut tokens)?,
                 "dims" => self.dims(&mut tokens)?,
                 "with" => self.dim_params(&mut tokens)?,
+                "fold" => self.fold(&mut tokens)?,
+                word @ ("lift" | "step" | "merge" | "end") if self.fold.is_some() => {
+                    self.part(word, &mut tokens)?;
+                }
                 "repeats" => self.repeats(&mut tokens)?,
                 other => {
                     let message = "expected a node, `dims`, `with`, `repeats` or `doc`";
@@ -235,6 +256,47 @@ impl Reader<'_> {
         }
     }
 
+    /// `online_normalizer empty 0xff800000 (-inf), 0x00000000 (0.0)`, after the word `fold`.
+    fn fold(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
+        if self.fold.is_some() {
+            return Err("a `fold` inside another".to_owned());
+        }
+        let name = tokens.word()?.to_owned();
+        if tokens.word()? != "empty" {
+            return Err("expected `empty`".to_owned());
+        }
+        let mut empty = vec![constant(tokens)?];
+        while tokens.eat(",") {
+            empty.push(constant(tokens)?);
+        }
+        self.fold = Some(OpenFold { name, empty, parts: Vec::new(), waiting: None });
+        Ok(())
+    }
+
+    /// The head of a part, or the end of a fold; what was being read is done.
+    fn part(&mut self, word: &str, tokens: &mut Tokens<'_>) -> Result<()> {
+        let Some(mut fold) = self.fold.take() else { return Err("there is no `fold`".to_owned()) };
+        if let Some(graph) = fold.waiting.take() {
+            fold.parts.push(std::mem::replace(self.graph, graph));
+        }
+        let next = ["lift", "step", "merge", "end"][fold.parts.len().min(3)];
+        if word != next {
+            return Err(format!("expected `{next}`"));
+        }
+        if word == "end" {
+            let OpenFold { name, mut empty, parts, .. } = fold;
+            let [lift, step, merge] = <[Graph; 3]>::try_from(parts).map_err(|_| "expected a part")?;
+            for (constant, (decl, _)) in empty.iter_mut().zip(&lift.results) {
+                constant.dtype = decl.dtype;
+            }
+            self.graph.folds.push(Fold { name, empty, lift, step, merge });
+            return Ok(());
+        }
+        fold.waiting = Some(std::mem::replace(self.graph, folds::part(word)));
+        self.fold = Some(fold);
+        self.signature(tokens)
+    }
+
     /// `r0 = 64, r1 = size n`, after the word `repeats`.
     fn repeats(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
         loop {
@@ -257,6 +319,10 @@ impl Reader<'_> {
     /// `softmax(%0 x: f32[.., d]) -> (y: f32[.., d] = %4)`, after the word `graph`.
     fn header(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
         self.graph.name = tokens.word()?.to_owned();
+        self.signature(tokens)
+    }
+
+    fn signature(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
         tokens.mark("(")?;
         while !tokens.eat(")") {
             tokens.mark("%")?;
@@ -420,6 +486,9 @@ impl Reader<'_> {
 
     /// `add %1, %2`, `sum %1 over d` or `sum %1 * %2 over d`, after the name.
     fn function(&self, name: &str, tokens: &mut Tokens<'_>) -> Result<Op> {
+        if let Some((fold, state)) = name.strip_prefix("fold").and_then(|name| name.split_once('.')) {
+            return self.fold_node(number(fold)?, number(state)?, tokens);
+        }
         let mut args = vec![tokens.node()?];
         if tokens.eat("*") {
             args.push(tokens.node()?);
@@ -437,6 +506,21 @@ impl Reader<'_> {
         }
         let prim = Prim::from_name(name).ok_or_else(|| format!("`{name}` is no function"))?;
         Ok(Op::Prim(prim, args))
+    }
+
+    /// `fold0.1 %1, %2 over d`, after the name.
+    fn fold_node(&self, fold: u32, state: u32, tokens: &mut Tokens<'_>) -> Result<Op> {
+        if fold as usize >= self.graph.folds.len() {
+            return Err(format!("there is no fold{fold}"));
+        }
+        let mut args = vec![tokens.node()?];
+        while tokens.eat(",") {
+            args.push(tokens.node()?);
+        }
+        if tokens.word()? != "over" {
+            return Err("expected `over`".to_owned());
+        }
+        Ok(Op::Fold { fold: FoldId::from_u32(fold), state, args, dims: self.dim_set(tokens)? })
     }
 
     fn dim(&self, tokens: &mut Tokens<'_>) -> Result<DimId> {

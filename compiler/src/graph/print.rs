@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Constant, Decl, Graph, Node, NodeId, Op, Steps};
+use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, Steps};
 use crate::types::{DType, DimId, DimKind, DimSet, SizeExpr};
 
 /// The text form; what [`parse`](super::parse::parse) reads.
@@ -24,6 +24,9 @@ pub fn print_with_notes(graph: &Graph, notes: impl Fn(NodeId) -> Vec<String>) ->
         .chain(graph.results.iter().map(|(decl, _)| (decl, "result")))
     {
         print_doc(&mut out, &format!("  doc {kind} {}:", decl.name), &decl.doc);
+    }
+    for (id, fold) in &graph.folds {
+        print_fold(&mut out, id, fold);
     }
     for (id, node) in &graph.nodes {
         if !is_header_param(graph, id, node) {
@@ -56,14 +59,35 @@ fn print_doc(out: &mut String, prefix: &str, doc: &str) {
     }
 }
 
+fn print_fold(out: &mut String, id: FoldId, fold: &Fold) {
+    let empty = fold.empty.iter().map(|constant| bits_text(*constant));
+    let _ = writeln!(out, "  fold {} empty {} # {id}", fold.name, join(empty));
+    for (name, part) in fold.parts() {
+        let names = DimNames::of_graph(part);
+        let _ = write!(out, "    {name}");
+        print_signature(out, part, &names);
+        for (id, node) in &part.nodes {
+            if !is_header_param(part, id, node) {
+                let _ = writeln!(out, "      {id} = {}", NodeText { node, names: &names });
+            }
+        }
+    }
+    let _ = writeln!(out, "    end");
+}
+
 fn print_header(out: &mut String, graph: &Graph, names: &DimNames) {
+    let _ = write!(out, "graph {}", graph.name);
+    print_signature(out, graph, names);
+}
+
+fn print_signature(out: &mut String, graph: &Graph, names: &DimNames) {
     let params = graph.params.iter().enumerate().map(|(index, decl)| {
         let default = decl.default.map(|value| format!(" = {value:?}")).unwrap_or_default();
         let range = decl.range.map(|(low, high)| format!(" in {low:?} to {high:?}")).unwrap_or_default();
         format!("%{index} {}{range}{default}", decl_text(decl, names))
     });
     let results = graph.results.iter().map(|(decl, value)| format!("{} = {value}", decl_text(decl, names)));
-    let _ = writeln!(out, "graph {}({}) -> ({})", graph.name, join(params), join(results));
+    let _ = writeln!(out, "({}) -> ({})", join(params), join(results));
 }
 
 fn print_dims(out: &mut String, graph: &Graph, names: &DimNames) {
@@ -166,13 +190,16 @@ impl fmt::Display for NodeText<'_> {
         let names = self.names;
         match &self.node.op {
             Op::Param(index) => write!(f, "param {index}")?,
-            Op::Const(constant) => write!(f, "{}", ConstText(*constant))?,
+            Op::Const(constant) => write!(f, "const {}", bits_text(*constant))?,
             Op::Index(dim) => write!(f, "index {}", names.get(*dim))?,
             Op::Size(dims) => write!(f, "size {}", names.list(dims.iter()))?,
             Op::Prim(prim, args) => write!(f, "{prim} {}", list(args, ", "))?,
             Op::Convert(value) => write!(f, "convert {value}")?,
             Op::Reduce { reduction, args, dims } => {
                 write!(f, "{reduction} {} over {}", list(args, " * "), names.list(dims.iter()))?
+            }
+            Op::Fold { fold, state, args, dims } => {
+                write!(f, "{fold}.{state} {} over {}", list(args, ", "), names.list(dims.iter()))?
             }
             Op::Scan { scan, value, dim } => {
                 let flag = |set: bool, word| if set { word } else { "" };
@@ -220,19 +247,15 @@ fn list(values: &[NodeId], separator: &str) -> String {
     values.iter().map(NodeId::to_string).collect::<Vec<_>>().join(separator)
 }
 
-/// `const 0x3f800000 (1)`.
-struct ConstText(Constant);
-
-impl fmt::Display for ConstText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Constant { dtype, bits } = self.0;
-        match dtype {
-            DType::F32 => write!(f, "const {bits:#010x} ({:?})", f32::from_bits(bits as u32)),
-            DType::F64 => write!(f, "const {bits:#018x} ({:?})", f64::from_bits(bits)),
-            DType::F16 | DType::BF16 => write!(f, "const {bits:#06x} ({:?})", self.0.value()),
-            DType::I32 | DType::I8 | DType::U8 => write!(f, "const {bits:#x} ({})", self.0.value()),
-            DType::Bool => write!(f, "const {bits:#x} ({})", bits != 0),
-        }
+/// `0x3f800000 (1.0)`.
+fn bits_text(constant: Constant) -> String {
+    let Constant { dtype, bits } = constant;
+    match dtype {
+        DType::F32 => format!("{bits:#010x} ({:?})", f32::from_bits(bits as u32)),
+        DType::F64 => format!("{bits:#018x} ({:?})", f64::from_bits(bits)),
+        DType::F16 | DType::BF16 => format!("{bits:#06x} ({:?})", constant.value()),
+        DType::I32 | DType::I8 | DType::U8 => format!("{bits:#x} ({})", constant.value()),
+        DType::Bool => format!("{bits:#x} ({})", bits != 0),
     }
 }
 

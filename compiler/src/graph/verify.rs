@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::print::{DimNames, print_with_notes};
 use super::repeats::Nesting;
-use super::{Constant, Graph, Node, NodeId, Op, renamed};
+use super::{Constant, Decl, FoldId, Graph, Node, NodeId, Op, renamed};
 use crate::ops::{Prim, Reduction, Scan, Typing};
 use crate::types::{DType, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
@@ -38,6 +38,7 @@ impl std::error::Error for Report {}
 pub fn verify(graph: &Graph) -> Result<(), Report> {
     let mut check = Check { graph, names: DimNames::of_graph(graph), node: None, violations: Vec::new() };
     check.header();
+    check.folds();
     for (id, node) in &graph.nodes {
         check.node = Some(id);
         // The other rules look at operands and dimensions, which must exist for that.
@@ -143,7 +144,7 @@ impl Check<'_> {
             | Op::Stack { dim, .. }
             | Op::Scan { dim, .. }
             | Op::KthLargest { dim, .. } => Some(*dim),
-            Op::Size(dims) | Op::Reduce { dims, .. } => dims.last(),
+            Op::Size(dims) | Op::Reduce { dims, .. } | Op::Fold { dims, .. } => dims.last(),
             Op::Rename { names, .. } => names.iter().map(|(from, to)| *from.max(to)).max(),
             Op::Gather { dims, .. } => dims.iter().copied().max(),
             Op::Param(_)
@@ -218,6 +219,7 @@ impl Check<'_> {
                 let same = args.iter().all(|&arg| self.dtype(arg) == dtype);
                 self.require(same, || format!("an operand is not {dtype}"));
             }
+            Op::Fold { fold, state, args, .. } => self.fold_is_typed(*fold, *state, args, dtype),
             Op::Gather { args, .. } => {
                 self.require(self.dtype(args[0]) == dtype, || format!("its leaf is not {dtype}"));
                 let whole = args[1..].iter().all(|&index| self.dtype(index) == DType::I32);
@@ -254,8 +256,56 @@ impl Check<'_> {
         self.require(holds, || format!("`{prim}` does not take ({types}) to {dtype}"));
     }
 
+    /// Rule 7 for nodes.
+    fn fold_is_typed(&mut self, fold: FoldId, state: u32, args: &[NodeId], dtype: DType) {
+        let Some(fold) = self.graph.folds.get(fold) else {
+            return self.error(format!("there is no {fold}"));
+        };
+        let own = fold.states().nth(state as usize);
+        self.require(own == Some(dtype), || format!("number {state} of the state is not {dtype}"));
+        let given: Vec<DType> = args.iter().map(|&arg| self.dtype(arg)).collect();
+        let mut wanted: Vec<DType> = fold.operands().collect();
+        if given.len() > wanted.len() {
+            wanted.push(DType::Bool);
+        }
+        self.require(given == wanted, || format!("the operands are {given:?}, not {wanted:?}"));
+    }
+
+    /// Rule 7 for definitions.
+    fn folds(&mut self) {
+        for (id, fold) in &self.graph.folds {
+            let states: Vec<DType> = fold.states().collect();
+            let operands: Vec<DType> = fold.operands().collect();
+            let number = |dtype: &DType| *dtype != DType::Bool && !dtype.is_storage();
+            let numbers = states.iter().all(number) && !states.is_empty();
+            self.require(numbers, || format!("{id}: a state is not a number"));
+            let fits = fold.empty.iter().all(|constant| bits_fit(*constant));
+            self.require(fits, || format!("{id}: bits of `empty` do not fit"));
+            let params =
+                [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
+            for ((name, part), params) in fold.parts().into_iter().zip(params) {
+                let of = |decls: Vec<&Decl>| decls.iter().map(|decl| decl.dtype).collect::<Vec<_>>();
+                let typed = of(part.params.iter().collect()) == params
+                    && of(part.results.iter().map(|(decl, _)| decl).collect()) == states;
+                self.require(typed, || format!("{id}: `{name}` has other parameters or results"));
+                let plain = part.nodes.values().all(|node| {
+                    matches!(node.op, Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_))
+                });
+                self.require(plain && part.dims.is_empty(), || {
+                    format!("{id}: `{name}` is more than numbers")
+                });
+                if plain && let Err(report) = verify(part) {
+                    self.error(format!("{id}: `{name}` breaks rules:\n{report}"));
+                }
+            }
+        }
+    }
+
     /// Rule 4.
     fn reductions_are_sound(&mut self, node: &Node) {
+        if let Op::Fold { args, dims, .. } = &node.op {
+            return self.reduces_what_is_there(args, *dims);
+        }
         let Op::Reduce { reduction, args, dims } = &node.op else { return };
         let count_fits = match args.len() {
             1 => true,
@@ -265,6 +315,10 @@ impl Check<'_> {
         self.require(count_fits, || format!("`{reduction}` of {} {} operands", args.len(), node.dtype));
         let number = node.dtype != DType::Bool && !node.dtype.is_storage();
         self.require(number, || format!("{} is not reduced", node.dtype));
+        self.reduces_what_is_there(args, *dims);
+    }
+
+    fn reduces_what_is_there(&mut self, args: &[NodeId], dims: DimSet) {
         self.require(!dims.is_empty(), || "reduces no dimension".to_owned());
         let missing = dims.difference(self.graph.operand_dims(args));
         let shown = self.shown(missing);
@@ -291,6 +345,7 @@ impl Check<'_> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Fold { .. }
             | Op::Carry { .. }
             | Op::Step(_)
             | Op::Final { .. }

@@ -50,6 +50,7 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
         | Op::Const(_)
         | Op::Index(_)
         | Op::Reduce { .. }
+        | Op::Fold { .. }
         | Op::Scan { .. }
         | Op::KthLargest { .. }
         | Op::Slice { .. }

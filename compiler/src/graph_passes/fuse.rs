@@ -149,6 +149,7 @@ pub fn leaf(graph: &Graph, mut node: NodeId) -> Option<Leaf> {
             | Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Fold { .. }
             | Op::Scan { .. }
             | Op::KthLargest { .. }
             | Op::Stack { .. }
@@ -234,7 +235,7 @@ fn groups(graph: &Graph, unrolled: DimSet, parallel: DimSet) -> Vec<Vec<DimId>> 
             && graph.nodes.values().all(|node| {
                 both(node.dims)
                     && match node.op {
-                        Op::Reduce { dims, .. } => both(dims),
+                        Op::Reduce { dims, .. } | Op::Fold { dims, .. } => both(dims),
                         Op::Index(dim) | Op::Scan { dim, .. } | Op::KthLargest { dim, .. } => {
                             dim != a && dim != b
                         }
@@ -280,6 +281,7 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         | Op::Rename { .. }
         | Op::Gather { .. }
         | Op::Reduce { .. }
+        | Op::Fold { .. }
         | Op::Carry { .. }
         | Op::Step(_)
         | Op::Final { .. }
@@ -396,11 +398,13 @@ impl Fuser<'_> {
     }
 
     fn nest(&self, reduce: NodeId) -> Nest {
-        let Op::Reduce { args, dims, .. } = &self.graph.nodes[reduce].op else {
-            unreachable!("not a reduction")
+        let op = &self.graph.nodes[reduce].op;
+        let (args, dims) = op.gathers().expect("it is a reduction");
+        let wide = match op {
+            Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
+            _ => args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
         };
-        let wide = args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64);
-        Nest { form: self.graph.form(args, *dims), operand: self.graph.operand_dims(args), dims: *dims, wide }
+        Nest { form: self.graph.form(args, dims), operand: self.graph.operand_dims(args), dims, wide }
     }
 
     fn levels_of(
@@ -456,7 +460,7 @@ impl Fuser<'_> {
         let mut nests: Vec<(Nest, Vec<NodeId>)> = Vec::new();
         let mut scans = Vec::new();
         for reduce in reduces {
-            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. }) {
+            if !matches!(self.graph.nodes[reduce].op, Op::Reduce { .. } | Op::Fold { .. }) {
                 scans.push(reduce);
                 continue;
             }

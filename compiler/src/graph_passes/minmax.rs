@@ -144,7 +144,9 @@ fn taint(
         Op::Convert(_) => node.dtype.is_float(),
         Op::Reduce { reduction, dims, .. } => keeps_nan(*reduction) && dims.is_subset(operand_dims),
         Op::Broadcast(_) => true,
-        Op::Param(_)
+        // What it makes of a NaN is for its definition to say.
+        Op::Fold { .. }
+        | Op::Param(_)
         | Op::Const(_)
         | Op::Index(_)
         | Op::Size(_)

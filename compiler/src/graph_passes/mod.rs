@@ -2,12 +2,13 @@
 //!
 //! [`PASSES`] is their order. None sees the target, none uses another, and each says in its head what it needs and
 //! what it leaves. The rules that all of them keep: parameters stay the first nodes, operands come before their users,
-//! and a node that takes another's place has its dimensions and dtype.
+//! and a node that takes another's place has its dimensions and dtype. Those that rewrite node by node do so in the parts
+//! of folds, too, each by itself.
 //!
 //! [`ranges`] is an analysis that some of them ask; [`arith`] is the arithmetic of the core functions on constants, as the
 //! machine does it.
 
-use crate::graph::Graph;
+use crate::graph::{Fold, Graph};
 
 pub use fuse::fuse;
 
@@ -35,25 +36,41 @@ pub struct GraphPass {
     pub run: fn(&mut Graph),
 }
 
+/// A pass that rewrites nodes, in the graph and in the parts of its folds.
+macro_rules! everywhere {
+    ($pass:ident) => {
+        |graph| {
+            $pass::run(graph);
+            for part in graph.folds.values_mut().flat_map(Fold::parts_mut) {
+                $pass::run(part);
+            }
+        }
+    };
+}
+
 const UNROLL: GraphPass = GraphPass {
     name: "unroll",
     doc: "One node for each position of a fixed-size dimension.",
     run: unroll::run,
 };
 const FOLD: GraphPass =
-    GraphPass { name: "fold", doc: "Functions of constants become constants.", run: fold::run };
-const SIMPLIFY: GraphPass = GraphPass { name: "simplify", doc: "Named rewrite rules.", run: simplify::run };
-const CSE: GraphPass = GraphPass { name: "cse", doc: "Equal nodes become one.", run: cse::run };
-const DCE: GraphPass = GraphPass { name: "dce", doc: "Nodes that nothing uses go.", run: dce::run };
+    GraphPass { name: "fold", doc: "Functions of constants become constants.", run: everywhere!(fold) };
+const SIMPLIFY: GraphPass =
+    GraphPass { name: "simplify", doc: "Named rewrite rules.", run: everywhere!(simplify) };
+const CSE: GraphPass = GraphPass { name: "cse", doc: "Equal nodes become one.", run: everywhere!(cse) };
+const DCE: GraphPass = GraphPass { name: "dce", doc: "Nodes that nothing uses go.", run: everywhere!(dce) };
 const SPECIALISE: GraphPass = GraphPass {
     name: "specialise",
     doc: "exp without special cases where they can't show.",
     run: specialise::run,
 };
-const MINMAX: GraphPass =
-    GraphPass { name: "minmax", doc: "max and min become the machine's, NaN kept.", run: minmax::run };
+const MINMAX: GraphPass = GraphPass {
+    name: "minmax",
+    doc: "max and min become the machine's, NaN kept.",
+    run: everywhere!(minmax),
+};
 const CONTRACT: GraphPass =
-    GraphPass { name: "contract", doc: "Decides every fused multiply-add.", run: contract::run };
+    GraphPass { name: "contract", doc: "Decides every fused multiply-add.", run: everywhere!(contract) };
 
 /// The passes, in order; some run again where another makes work for them. `specialise` comes before `minmax` since
 /// what it asks of a maximum holds for the one that keeps NaN. `contract` counts uses: nothing dead may be left before

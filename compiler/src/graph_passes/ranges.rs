@@ -197,6 +197,7 @@ fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
 /// The range of a node from those of its operands.
 fn transfer(graph: &Graph, node: &Node, ranges: &PrimaryMap<NodeId, Range>) -> Range {
     match node.op {
+        Op::Fold { .. } => Range::any(node.dtype),
         Op::Param(index) => match graph.params[index as usize].range {
             Some((low, high)) => Range::new(low, high),
             None => Range::any(node.dtype),

@@ -12,6 +12,7 @@
 //! - A `Reduce` over them becomes a chain in the order of positions that begins with the first element: `((s0 + s1) +
 //!   s2) + …`. Where other dimensions are reduced together with them, these are reduced first, for each position: fixed
 //!   sizes come last.
+//! - A `Fold` over them is written out in the same way: see `folds`.
 //! - A `Scan` along one of them becomes such a chain, too; at each position it is the chain up to there.
 //! - A `Rename` goes along what stays; its two dimensions are unrolled together, or neither.
 //! - A part of a loop's state becomes one part for each place.
@@ -21,11 +22,13 @@
 //!
 //! Needs nothing. Leaves `Slice` only on parameters, their renamings and slices, `Stack` only at results; nodes unused (dce).
 
+mod folds;
+
 use cranelift_entity::{PrimaryMap, SecondaryMap};
 use rustc_hash::FxHashMap;
 
 use super::rewrite::spread;
-use crate::graph::{Constant, Graph, Node, NodeId, Op, RepeatId};
+use crate::graph::{Constant, FoldId, Graph, Node, NodeId, Op, RepeatId};
 use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
@@ -44,8 +47,8 @@ pub fn run(graph: &mut Graph) {
     let sizes = sizes(graph);
     let old = std::mem::take(&mut graph.nodes);
     let results: Vec<NodeId> = graph.results.iter().map(|&(_, value)| value).collect();
-    let mut unroll =
-        Unroll { graph, old, dims, sizes, values: SecondaryMap::new(), parts: FxHashMap::default() };
+    let (values, parts, chains) = (SecondaryMap::new(), FxHashMap::default(), FxHashMap::default());
+    let mut unroll = Unroll { graph, old, dims, sizes, values, parts, chains };
     unroll.count_parts();
     unroll.params();
     for id in unroll.old.keys().skip(unroll.graph.params.len()) {
@@ -61,7 +64,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     let (mut reduced, mut picked, mut pairs) = (DimSet::EMPTY, DimSet::EMPTY, Vec::new());
     for node in graph.nodes.values() {
         match node.op {
-            Op::Reduce { dims, .. } => reduced = reduced.union(dims),
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => reduced = reduced.union(dims),
             Op::Scan { dim, .. } => reduced = reduced.with(dim),
             Op::Slice { dim, .. } | Op::Stack { dim, .. } => picked = picked.with(dim),
             Op::Rename { ref names, .. } => pairs.extend(names),
@@ -116,7 +119,12 @@ fn nodes_after(graph: &Graph, unrolled: DimSet) -> u64 {
     let sizes = sizes(graph);
     let count = |node: &Node| {
         let over = node.dims.union(graph.operand_dims(node.op.args())).intersection(unrolled);
-        over.iter().fold(1u64, |count, dim| count.saturating_mul(u64::from(sizes[dim.as_u32() as usize])))
+        // A fold is written out, with all its nodes, at every position.
+        let own = match &node.op {
+            Op::Fold { fold, .. } if !over.is_empty() => graph.folds[*fold].step.nodes.len().max(1) as u64,
+            _ => 1,
+        };
+        over.iter().fold(own, |count, dim| count.saturating_mul(u64::from(sizes[dim.as_u32() as usize])))
     };
     graph.nodes.values().fold(0, |sum, node| sum.saturating_add(count(node)))
 }
@@ -144,6 +152,8 @@ struct Unroll<'a> {
     sizes: [u32; MAX_DIMS],
     /// What each old node became: one node for each place along its dimensions that go, the last one running fastest.
     values: SecondaryMap<NodeId, Vec<NodeId>>,
+    /// The states of folds that are written out, by definition, old operands, dimensions and place.
+    chains: FxHashMap<(FoldId, Vec<NodeId>, DimSet, Place), Vec<NodeId>>,
     /// The first number of what each part of a loop's state becomes.
     parts: FxHashMap<(RepeatId, u32), u32>,
 }
@@ -253,6 +263,16 @@ impl Unroll<'_> {
             }
             Op::Reduce { reduction, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
                 self.chain(reduction, args, dims, node, place)
+            }
+            Op::Fold { fold, state, ref args, dims } if !dims.intersection(self.dims).is_empty() => {
+                let key = (fold, args.clone(), dims, *place);
+                let states = match self.chains.get(&key) {
+                    Some(states) => states.clone(),
+                    None => self.fold_chain(fold, args, dims, node, place),
+                };
+                let value = states[state as usize];
+                self.chains.insert(key, states);
+                spread(self.graph, value, rest, node.span)
             }
             Op::Rename { value, ref names } if matches!(self.old[value].op, Op::Carry { .. }) => {
                 self.renamed_state(value, names, node, place)

@@ -1,18 +1,32 @@
 //! Writes the tree of every reduction out: blocks, lanes, folds and the stack that combines blocks pairwise, as
 //! [`crate::loops`] defines them.
 //!
-//! Needs nothing. Leaves no `Reduce`. Numeric: it fixes the order of every sum, and sees no target.
+//! Needs nothing. Leaves no `Reduce` and no definitions of folds. Numeric: it fixes the order of every sum, and sees no target.
+//!
+//! The first element of a lane begins the state of a fold. Where a block lies in one run, and every element counts, that is
+//! the first step, which is written out before the loop over the others. Elsewhere the loop carries along whether an element has
+//! counted: see `states`.
 
+mod states;
+
+use cranelift_entity::SecondaryMap;
+
+use self::states::{Folded, Member, combine, fold_lanes};
 use super::build::Builder;
 use crate::loops::{
-    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, Lift, LoopKind, Order, Reduce, Size,
-    Stmt, TREE_DEPTH, Type, Value,
+    Access, BLOCK_STEPS, Buffer, BufferDecl, BufferKind, Func, Inst, LoopKind, Order, Reduce, Size, Stmt,
+    TREE_DEPTH, Type, Value,
 };
-use crate::ops::{Prim, Reduction};
+use crate::ops::Prim;
 use crate::types::SizeExpr;
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
+    expand_all(func);
+    func.folds.clear();
+}
+
+fn expand_all(func: &mut Func) {
     for phase in 0..func.phases.len() {
         let body = std::mem::take(&mut func.phases[phase].body);
         func.phases[phase].body = rewrite(func, body);
@@ -42,35 +56,16 @@ fn step(order: Order) -> i64 {
     }
 }
 
-/// The type of a state while it is accumulated.
-fn state_type(func: &Func, reduce: &Reduce, state: usize) -> Type {
-    let result = func.values[reduce.results[state]];
-    match reduce.order {
-        Order::Row(lanes) => result.with_lanes(lanes),
-        Order::Column => result,
-    }
-}
-
-/// The bits of a reduction's identity.
-fn identity(reduction: Reduction, ty: Type) -> u64 {
-    use crate::loops::Elem;
-    let value = reduction.identity();
-    match ty.elem {
-        Elem::F32 => u64::from((value as f32).to_bits()),
-        Elem::F64 => value.to_bits(),
-        Elem::I32 => u64::from(value as i32 as u32),
-        Elem::I64 => value as i64 as u64,
-        Elem::F16 | Elem::BF16 | Elem::I8 | Elem::U8 => unreachable!("no value is of it"),
-        Elem::Bool => unreachable!("no reduction of bool"),
-    }
-}
-
 fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
-    let types: Vec<Type> = (0..reduce.states.len()).map(|state| state_type(func, &reduce, state)).collect();
-    let results = std::mem::take(&mut reduce.results);
+    let members = members(func, &mut reduce);
+    let results = states::results(func, &members, &std::mem::take(&mut reduce.results));
     let block_types: Vec<Type> = results.iter().map(|&result| func.values[result]).collect();
+    let types: Vec<Type> = match reduce.order {
+        Order::Row(lanes) => block_types.iter().map(|ty| ty.with_lanes(lanes)).collect(),
+        Order::Column => block_types.clone(),
+    };
+    let first = states::first(&members, &block_types);
     let stacks: Vec<Buffer> = block_types.iter().map(|&ty| stack(func, ty)).collect();
-    let states = reduce.states.clone();
     let mut builder = Builder::new(func);
     let b = &mut builder;
 
@@ -86,54 +81,47 @@ fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
     let one = b.index(1);
     let several = b.compare(Prim::Gt, blocks, one);
     let zero = b.index(0);
-    let start: Vec<Value> = block_types
-        .iter()
-        .zip(&states)
-        .map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty))))
-        .collect();
-    let lane_start: Vec<Value> = types
-        .iter()
-        .zip(&states)
-        .map(|(&ty, &reduction)| b.push(ty, Inst::Const(identity(reduction, ty))))
-        .collect();
+    let constants = |b: &mut Builder<'_>, types: &[Type]| -> Vec<Value> {
+        types.iter().zip(&first).map(|(&ty, &bits)| b.push(ty, Inst::Const(bits))).collect()
+    };
+    let start = constants(b, &block_types);
+    let lane_start = constants(b, &types);
 
     let last = b.seq(zero, blocks, &start, |b, block, _| {
         let block_steps = b.with_const(Prim::Mul, block, BLOCK_STEPS);
         let end = b.with_const(Prim::Add, block_steps, BLOCK_STEPS);
-        let lanes = match outer {
+        let (lanes, run) = match outer {
             None => {
                 // One run: the block's steps are its places.
                 let lo = b.with_const(Prim::Mul, block_steps, step);
                 let end = b.with_const(Prim::Mul, end, step);
                 let hi = b.on_index(Prim::SelMin, end, n);
-                one_run(b, &mut reduce, lo, hi, &lane_start)
+                (whole_block(b, &mut reduce, &members, (lo, hi), &lane_start), Some((lo, hi)))
             }
             Some(_) => {
                 let end = b.on_index(Prim::SelMin, end, steps);
-                runs(b, &mut reduce, Span { from: block_steps, to: end, run_steps, n }, &lane_start)
+                let span = Span { from: block_steps, to: end, run_steps, n };
+                (runs(b, &mut reduce, &members, span, &lane_start), None)
             }
         };
-        let folded: Vec<Value> = lanes
-            .iter()
-            .zip(&states)
-            .map(|(&lanes, &reduction)| match reduce.order {
-                Order::Row(_) => {
-                    let ty = b.func.values[lanes].with_lanes(1);
-                    b.push(ty, Inst::Fold(reduction, lanes))
-                }
-                Order::Column => lanes,
-            })
-            .collect();
+        let folded: Vec<Value> = match reduce.order {
+            Order::Row(_) => {
+                let apart = members.iter().any(Member::begins_apart);
+                let places = run.filter(|_| apart).map(|(lo, hi)| b.on_index(Prim::Sub, hi, lo));
+                fold_lanes(b, &members, &lanes, places)
+            }
+            Order::Column => lanes,
+        };
         b.choose(
             several,
             |b| {
-                push(b, &states, &stacks, block, &folded);
+                push(b, &members, &stacks, block, &folded);
                 folded.clone()
             },
             |_| folded.clone(),
         )
     });
-    let all = b.choose(several, |b| pop(b, &states, &stacks, &block_types, blocks), |_| last.clone());
+    let all = b.choose(several, |b| pop(b, &members, &stacks, &block_types, blocks), |_| last.clone());
     let mut stmts = builder.stmts;
     // The choice defines the reduction's own values.
     match stmts.last_mut() {
@@ -144,6 +132,15 @@ fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
         _ => unreachable!("the expansion ends with a choice"),
     }
     stmts
+}
+
+/// The reductions of a loop.
+fn members(func: &Func, reduce: &mut Reduce) -> Vec<Member> {
+    let lifts = std::mem::take(&mut reduce.lifts);
+    let one_run = reduce.outer.is_empty();
+    let plain = reduce.states.iter().zip(lifts).map(|(&reduction, lift)| Member::Plain(reduction, lift));
+    let folds = reduce.folds.iter().map(|used| Member::Fold(Folded::new(func, used, one_run)));
+    plain.chain(folds).collect()
 }
 
 /// The stack on which blocks wait: one entry for each level of the binary counter.
@@ -185,23 +182,68 @@ fn outer_count(b: &mut Builder<'_>, outer: &[(Value, Size)]) -> Option<Value> {
     count
 }
 
+/// A block that lies in one run, the places `lo..hi`, of which there is one at least; returns the states.
+fn whole_block(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    (lo, hi): (Value, Value),
+    init: &[Value],
+) -> Vec<Value> {
+    if !members.iter().any(Member::begins_apart) {
+        return one_run(b, reduce, members, (lo, hi), init);
+    }
+    let rest = b.with_const(Prim::Add, lo, step(reduce.order));
+    let begun = first_step(b, reduce, members, (lo, rest, hi), init);
+    one_run(b, reduce, members, (rest, hi), &begun)
+}
+
+/// The step that begins the states: the places `lo..hi` as far as they are below `rest`. It has a copy of the body.
+fn first_step(
+    b: &mut Builder<'_>,
+    reduce: &Reduce,
+    members: &[Member],
+    (lo, rest, hi): (Value, Value, Value),
+    init: &[Value],
+) -> Vec<Value> {
+    let mut names = SecondaryMap::new();
+    match reduce.order {
+        Order::Column => {
+            names[reduce.inner.0] = Some(lo);
+            let body = b.func.copy(&reduce.body, &mut names);
+            b.stmts.extend(body);
+            let members: Vec<Member> = members.iter().map(|member| member.renamed(&names)).collect();
+            states::next(b, &members, init, true)
+        }
+        Order::Row(lanes) => {
+            let end = b.on_index(Prim::SelMin, rest, hi);
+            b.counted(lo, end, i64::from(lanes), LoopKind::Lanes(lanes), init, |b, var, carried| {
+                names[reduce.inner.0] = Some(var);
+                b.stmts = b.func.copy(&reduce.body, &mut names);
+                let members: Vec<Member> = members.iter().map(|member| member.renamed(&names)).collect();
+                states::next(b, &members, carried, true)
+            })
+        }
+    }
+}
+
 /// The places `lo..hi` of one run; returns the states.
-fn one_run(b: &mut Builder<'_>, reduce: &mut Reduce, lo: Value, hi: Value, init: &[Value]) -> Vec<Value> {
+fn one_run(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    (lo, hi): (Value, Value),
+    init: &[Value],
+) -> Vec<Value> {
     let kind = match reduce.order {
         Order::Row(lanes) => LoopKind::Lanes(lanes),
         Order::Column => LoopKind::Seq,
     };
-    let states = reduce.states.clone();
     let body = std::mem::take(&mut reduce.body);
-    let (lifts, var) = (reduce.lifts.clone(), reduce.inner.0);
+    let var = reduce.inner.0;
     let results = b.counted(lo, hi, step(reduce.order), kind, init, |b, _, carried| {
         b.stmts = body;
-        let next = lifts.iter().zip(&states).zip(carried);
-        next.map(|((&lift, &reduction), &state)| match lift {
-            Lift::Value(value) => b.combine(reduction, value, state),
-            Lift::Product(x, y) => b.prim(Prim::Fma, &[x, y, state]),
-        })
-        .collect()
+        states::next(b, members, carried, false)
     });
     // The body was made for the reduction's own variable.
     if let Some(Stmt::For(made)) = b.stmts.last_mut() {
@@ -219,7 +261,13 @@ struct Span {
 }
 
 /// A block that may lie in several runs.
-fn runs(b: &mut Builder<'_>, reduce: &mut Reduce, span: Span, init: &[Value]) -> Vec<Value> {
+fn runs(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    span: Span,
+    init: &[Value],
+) -> Vec<Value> {
     let step = step(reduce.order);
     let first = b.on_index(Prim::IDiv, span.from, span.run_steps);
     let up = b.on_index(Prim::Add, span.to, span.run_steps);
@@ -235,7 +283,7 @@ fn runs(b: &mut Builder<'_>, reduce: &mut Reduce, span: Span, init: &[Value]) ->
         let hi = b.on_index(Prim::Sub, span.to, start);
         let hi = b.with_const(Prim::Mul, hi, step);
         let hi = b.on_index(Prim::SelMin, hi, span.n);
-        one_run(b, reduce, lo, hi, carried)
+        one_run(b, reduce, members, (lo, hi), carried)
     })
 }
 
@@ -255,19 +303,16 @@ fn decode(b: &mut Builder<'_>, number: Value, outer: &[(Value, Size)]) {
 }
 
 /// Puts block number `block` on the stacks: as often as the number ends in a one, the top is combined with it first.
-fn push(b: &mut Builder<'_>, states: &[Reduction], stacks: &[Buffer], block: Value, values: &[Value]) {
+fn push(b: &mut Builder<'_>, members: &[Member], stacks: &[Buffer], block: Value, values: &[Value]) {
     let next = b.with_const(Prim::Add, block, 1);
     let full = b.prim(Prim::Ctz, &[next]);
     let zero = b.index(0);
     let merged = b.seq(zero, full, values, |b, level, carried| {
-        let mut merged = Vec::new();
-        for ((&reduction, &stack), &value) in states.iter().zip(stacks).zip(carried) {
-            let top = stack_access(b, stack, level);
-            let ty = b.func.values[value];
-            let top = b.push(ty, Inst::Load(top));
-            merged.push(b.combine(reduction, value, top));
-        }
-        merged
+        combine(b, members, carried, |b, entry| {
+            let top = stack_access(b, stacks[entry], level);
+            let ty = b.func.values[carried[entry]];
+            b.push(ty, Inst::Load(top))
+        })
     });
     for (&stack, &value) in stacks.iter().zip(&merged) {
         let top = stack_access(b, stack, full);
@@ -278,7 +323,7 @@ fn push(b: &mut Builder<'_>, states: &[Reduction], stacks: &[Buffer], block: Val
 /// Combines what is left on the stacks, from the top down. There are two blocks at least.
 fn pop(
     b: &mut Builder<'_>,
-    states: &[Reduction],
+    members: &[Member],
     stacks: &[Buffer],
     types: &[Type],
     blocks: Value,
@@ -301,16 +346,7 @@ fn pop(
         let carried = carried.to_vec();
         b.choose(
             waits,
-            |b| {
-                let mut merged = Vec::new();
-                for (((&reduction, &stack), &ty), &value) in
-                    states.iter().zip(stacks).zip(types).zip(&carried)
-                {
-                    let next = load(b, stack, ty, level);
-                    merged.push(b.combine(reduction, value, next));
-                }
-                merged
-            },
+            |b| combine(b, members, &carried, |b, entry| load(b, stacks[entry], types[entry], level)),
             |_| carried.clone(),
         )
     })

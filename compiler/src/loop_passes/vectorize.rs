@@ -9,7 +9,8 @@
 //!
 //! *Order.* Straight-line code is written out for a few vectors at a time, one statement of each after another: enough to hide the
 //! latency of one vector's chain behind the others, few enough for the registers. Short bodies are written out one vector after another,
-//! each from its loads to its stores: the processor's own reordering overlaps them.
+//! each from its loads to its stores: the processor's own reordering overlaps them. Outside of lane loops, where lanes meet in memory,
+//! whatever is written there is written by all vectors before it is read.
 //!
 //! *Carried variables* stay in registers if all of them and the body fit there; otherwise they lie in local memory, and an iteration
 //! fetches those of the vectors that it takes.
@@ -113,6 +114,15 @@ fn push_loop(b: &mut Builder<'_>, var: Value, lo: Value, hi: Value, step: i64, b
     b.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll: 1, carry, body })));
 }
 
+/// Whether one of two statements writes memory that the other one reads. Outside of lane loops lanes meet there.
+fn meets(a: &Stmt, b: &Stmt) -> bool {
+    match (a, b) {
+        (Stmt::Store(store, _), Stmt::Let(_, Inst::Load(load)))
+        | (Stmt::Let(_, Inst::Load(load)), Stmt::Store(store, _)) => store.buffer == load.buffer,
+        _ => false,
+    }
+}
+
 /// How many statements compute something with lanes.
 fn vector_statements(func: &Func, stmts: &[Stmt]) -> usize {
     let count = |stmt: &Stmt| match stmt {
@@ -191,6 +201,9 @@ impl Context<'_> {
     fn straight(&mut self, b: &mut Builder<'_>, stmts: &[Stmt]) {
         let mut each: Vec<&Stmt> = Vec::new();
         for stmt in stmts {
+            if self.lane.is_none() && each.iter().any(|before| meets(before, stmt)) {
+                self.each(b, &mut each);
+            }
             match stmt {
                 Stmt::Let(value, inst) => {
                     let ty = b.func.values[*value];
@@ -305,6 +318,11 @@ impl Context<'_> {
         }
         let made_inst = match inst {
             Inst::Load(access) => Inst::Load(self.access(b, access, piece)),
+            // Numbers of the lanes themselves: those of this vector.
+            Inst::Iota(arg) if piece > 0 && !self.is_derived(*arg) => {
+                let offset = (piece * self.width as usize) as i64;
+                Inst::Iota(b.with_const(Prim::Add, self.piece(*arg, 0), offset))
+            }
             Inst::Gather(access) => Inst::Gather(self.access(b, access, piece)),
             inst => {
                 let mut inst = inst.clone();

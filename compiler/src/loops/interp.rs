@@ -5,6 +5,7 @@
 //! another range of the same phase has written, or of an input whose place a result took, and a result that is
 //! not complete at the end, are panics that name the buffer.
 
+mod folds;
 mod lane;
 mod memory;
 
@@ -13,6 +14,7 @@ use cranelift_entity::EntityRef;
 pub use lane::same_bits;
 pub use memory::Array;
 
+use folds::FoldTree;
 use lane::Slots;
 use memory::{FIRST_RANGE, Memory, Now, View};
 
@@ -453,6 +455,7 @@ impl<'a> Machine<'a> {
     fn reduce(&mut self, node: &'a Reduce) {
         let around = (self.lanes, self.active);
         let mut trees: Vec<Tree> = (0..node.states.len()).map(|state| self.tree(node, state)).collect();
+        let mut folds = self.fold_trees(node);
         let sizes: Vec<i64> = node.outer.iter().map(|(_, size)| self.sizes[size.index()]).collect();
         let mut places = vec![0; sizes.len()];
         let mut left = !sizes.contains(&0);
@@ -460,13 +463,16 @@ impl<'a> Machine<'a> {
             for ((var, _), place) in node.outer.iter().zip(&places) {
                 self.set_index(*var, *place);
             }
-            self.reduce_run(node, &mut trees);
+            self.reduce_run(node, &mut trees, &mut folds);
             left = advance(&mut places, &sizes);
         }
         (self.lanes, self.active) = around;
         for (tree, result) in trees.into_iter().zip(&node.results) {
             let Slot { at, lanes, .. } = self.slot(*result);
             self.regs[at..at + lanes].copy_from_slice(&tree.finish());
+        }
+        for tree in folds {
+            self.end_fold(tree);
         }
     }
 
@@ -488,7 +494,7 @@ impl<'a> Machine<'a> {
     }
 
     /// One run along the inner dimension.
-    fn reduce_run(&mut self, node: &'a Reduce, trees: &mut [Tree]) {
+    fn reduce_run(&mut self, node: &'a Reduce, trees: &mut [Tree], folds: &mut [FoldTree<'a>]) {
         let (var, size) = node.inner;
         let size = self.sizes[size.index()];
         let step = match node.order {
@@ -505,6 +511,9 @@ impl<'a> Machine<'a> {
             for (tree, lift) in trees.iter_mut().zip(&node.lifts) {
                 let active = if tree.row { self.active } else { tree.state.len() };
                 tree.step(&self.regs, &self.slots, lift, active);
+            }
+            for tree in folds.iter_mut() {
+                self.fold_step(tree);
             }
         }
     }

@@ -50,6 +50,11 @@
 //! - Blocks are combined pairwise as a binary counter does: block `i` (from 0) is pushed on a stack after it has
 //!   been combined, for each trailing one bit of `i`, with the top, which is popped: `combine(new, top)`. At the
 //!   end what is left is combined from the top down: `combine(top, next below)`. Over no place at all the result is the identity.
+//! - A *fold* ([`FoldDecl`]) has a state of several numbers, which go through the same tree together. The first element of a
+//!   lane becomes its state by `lift`, each further one is added by `step`; an element whose condition does not hold does
+//!   not count. States are combined by `merge(a, b)`, `a` that of the lower lane or the earlier block; a lane or block in
+//!   which no element has counted takes no part: the other state is the combined one. If none has counted at all, the
+//!   result is what the definition says of nothing.
 //! - `combine` is the reduction's function; [`Prim::Max`]`(a, b)` is `a != a ? a : selmax(a, b)`, so that a NaN
 //!   stays; likewise `Min`.
 //!
@@ -68,8 +73,9 @@
 //!    lanes.
 //! 4. Loops: as many yields and results as carried variables, of their types; step at least 1. Lane loops: step equals lanes.
 //!    Neither lane loops nor row reductions stand inside one another.
-//! 5. `Reduce`: as many results and lifted values as states, with the lanes of the row form or of the loop around.
-//! 6. After [`finish`]: only core functions, no `Reduce`, no lane loops.
+//! 5. `Reduce`: as many results and lifted values as states, with the lanes of the row form or of the loop around. A fold has
+//!    the operands and results of its definition. Parts of definitions are `Let` statements of one lane that see nothing but their parameters.
+//! 6. After [`finish`]: only core functions, no `Reduce`, no definitions of folds, no lane loops.
 //!
 //! # Text form
 //!
@@ -105,16 +111,21 @@
 //!   `carry` is variable, first value and result.
 //! - `reduce` names a reduction for each result, then the dimensions, the innermost last; `lift` has as many values or
 //!   products `v1 * v2`.
+//! - A definition stands after the scalars: `fold f0 = name empty f32 -inf (0xff800000), f32 0.0 (0x00000000)`, and below it, indented,
+//!   `lift v0 : f32`, `step …`, `merge …`, each with its statements and what they yield. Its name stands in `reduce` after
+//!   the others, and `f0(v7, v8) where v9` after what is lifted.
 //! - Constants are numbers; after a float its bits may stand, `const 1.0 (0x3f800000)`.
 //! - [`parse`](parse()) keeps the numbers of values, so that reading what was printed gives an equal function: values
 //!   that no statement defines are listed under `unused`. ([`Func::renumber`] gets rid of them.)
 
+mod folds;
 pub mod interp;
 mod parse;
 mod print;
 pub mod verify;
 mod visit;
 
+pub use folds::{Fold, FoldDecl, FoldUse, Part};
 pub use parse::{ParseError, parse};
 pub use print::Line;
 pub use verify::{finish, verify};
@@ -452,7 +463,7 @@ pub struct Reduce {
     pub outer: Vec<(Value, Size)>,
     /// The innermost dimension (in row form the run): variable and size. In row form the variable is the first lane's place.
     pub inner: (Value, Size),
-    /// The reductions, one for each state.
+    /// The reductions of one number, one for each state.
     pub states: Vec<Reduction>,
     /// Computes the lifted values at a place.
     pub body: Vec<Stmt>,
@@ -460,6 +471,8 @@ pub struct Reduce {
     pub lifts: Vec<Lift>,
     /// The reductions' values: row form: one lane; column form: as many as the lifted values.
     pub results: Vec<Value>,
+    /// The reductions of several numbers, with definitions of their own.
+    pub folds: Vec<FoldUse>,
 }
 
 /// One phase: see [`act_runtime::abi::Phase`].
@@ -488,6 +501,8 @@ pub struct Func {
     pub sizes: PrimaryMap<Size, SizeExpr>,
     /// Arrays.
     pub buffers: PrimaryMap<Buffer, BufferDecl>,
+    /// Definitions of reductions, until the pass `lanes`.
+    pub folds: PrimaryMap<Fold, FoldDecl>,
     /// Numbers of the caller.
     pub scalars: PrimaryMap<Scalar, ScalarDecl>,
     /// The type of every value.

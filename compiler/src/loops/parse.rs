@@ -7,8 +7,8 @@ use std::str::FromStr;
 use cranelift_entity::EntityRef;
 
 use super::{
-    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, For, Func, If, Inst, Lift, LoopKind, Order,
-    Phase, Reduce, Scalar, ScalarDecl, Size, Stmt, Type, Value,
+    Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, Fold, FoldDecl, FoldUse, For, Func, If, Inst,
+    Lift, LoopKind, Order, Part, Phase, Reduce, Scalar, ScalarDecl, Size, Stmt, Type, Value,
 };
 use crate::ops::{Prim, Reduction};
 use crate::types::SizeExpr;
@@ -344,10 +344,11 @@ impl<'t> Parser<'t> {
             "size" => self.size(row),
             "buffer" => self.buffer(row),
             "scalar" => self.scalar(row),
+            "fold" => self.fold(row),
             "in_place" => self.in_place(row),
             "unused" => self.unused(row),
             "phase" => self.phase(row),
-            _ => before.expected("`size`, `buffer`, `scalar`, `in_place`, `unused` or `phase`"),
+            _ => before.expected("`size`, `buffer`, `scalar`, `fold`, `in_place`, `unused` or `phase`"),
         }
     }
 
@@ -412,6 +413,34 @@ impl<'t> Parser<'t> {
         let elem = row.elem()?;
         self.func.scalars.push(ScalarDecl { param, elem });
         row.end()
+    }
+
+    fn fold(&mut self, mut row: Cursor<'t>) -> Parsed<()> {
+        Self::declared(&mut row, "f", self.func.folds.len())?;
+        let name = row.raw("a name")?.to_owned();
+        row.expect("empty")?;
+        let states = row.list(|row| {
+            let elem = row.elem()?;
+            Ok((elem, row.constant(elem)?))
+        })?;
+        row.end()?;
+        let (lift, step, merge) = (self.part("lift")?, self.part("step")?, self.part("merge")?);
+        self.func.folds.push(FoldDecl { name, states, lift, step, merge });
+        Ok(())
+    }
+
+    /// A part of a fold: its head and its statements.
+    fn part(&mut self, name: &str) -> Parsed<Part> {
+        let Some((2, mut row)) = self.rows.get(self.next).copied() else {
+            let end = self.rows.get(self.next).or(self.rows.last());
+            let line = end.map_or(1, |(_, cursor)| cursor.line);
+            return Err(ParseError { line, message: format!("expected `{name}`, indented by four spaces") });
+        };
+        self.next += 1;
+        row.expect(name)?;
+        let params = row.list(|row| Ok(self.typed(row)?.0))?;
+        row.end()?;
+        Ok(Part { params, block: self.block(3)? })
     }
 
     fn in_place(&mut self, mut row: Cursor<'t>) -> Parsed<()> {
@@ -600,8 +629,23 @@ impl<'t> Parser<'t> {
         Ok(Stmt::If(Box::new(If { cond, then, otherwise, results })))
     }
 
-    fn reduce(&mut self, depth: usize, row: &mut Cursor<'t>, results: Vec<Value>) -> Parsed<Stmt> {
-        let states = row.list(reduction)?;
+    fn reduce(&mut self, depth: usize, row: &mut Cursor<'t>, mut results: Vec<Value>) -> Parsed<Stmt> {
+        let (mut states, mut uses) = (Vec::new(), Vec::new());
+        row.list(|row| {
+            let before = *row;
+            match Reduction::from_name(row.take_word()) {
+                Some(_) if !uses.is_empty() => before.fail("folds stand after the other reductions"),
+                Some(state) => {
+                    states.push(state);
+                    Ok(())
+                }
+                None => {
+                    *row = before;
+                    uses.push(Fold::from_u32(row.entity("f", "a reduction")?));
+                    Ok(())
+                }
+            }
+        })?;
         let order = if row.eat("row") {
             Order::Row(lanes(row)?)
         } else {
@@ -621,12 +665,39 @@ impl<'t> Parser<'t> {
             return row.fail("the body of this reduction has no `lift` at its end");
         };
         end.expect("lift")?;
-        let lifts = end.list(|row| {
-            let value = row.value()?;
-            Ok(if row.eat("*") { Lift::Product(value, row.value()?) } else { Lift::Value(value) })
+        let (mut lifts, mut folds) = (Vec::new(), Vec::new());
+        // Without folds it is for the verifier to count the results.
+        let plain = if uses.is_empty() { results.len() } else { states.len().min(results.len()) };
+        let mut own = results.split_off(plain).into_iter();
+        end.list(|row| {
+            if !row.rest.trim_start().starts_with('f') {
+                let value = row.value()?;
+                lifts.push(if row.eat("*") {
+                    Lift::Product(value, row.value()?)
+                } else {
+                    Lift::Value(value)
+                });
+                return Ok(());
+            }
+            let before = *row;
+            let fold = Fold::from_u32(row.entity("f", "a value or a fold")?);
+            let Some(decl) = self.func.folds.get(fold) else { return before.fail("there is no such fold") };
+            let results: Vec<Value> = own.by_ref().take(decl.states.len()).collect();
+            row.expect("(")?;
+            let args = row.list(Cursor::value)?;
+            row.expect(")")?;
+            let cond = if row.eat("where") { Some(row.value()?) } else { None };
+            folds.push(FoldUse { fold, args, cond, results });
+            Ok(())
         })?;
         end.end()?;
-        Ok(Stmt::Reduce(Box::new(Reduce { order, outer, inner, states, body, lifts, results })))
+        let same = folds.iter().map(|fold| fold.fold).eq(uses) && own.next().is_none();
+        if !same {
+            return end
+                .fail("other folds are lifted than the reduction names, or their results are not as many");
+        }
+        let reduce = Reduce { order, outer, inner, states, body, lifts, results, folds };
+        Ok(Stmt::Reduce(Box::new(reduce)))
     }
 }
 

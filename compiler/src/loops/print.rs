@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Arguments, Write as _};
 
 use super::{
-    Access, Block, BufferDecl, BufferKind, Elem, For, Func, If, Inst, Lift, LoopKind, Order, Phase, Reduce,
-    Size, Stmt, Type, Value,
+    Access, Block, BufferDecl, BufferKind, Elem, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order, Phase,
+    Reduce, Size, Stmt, Type, Value,
 };
 use crate::types::SizeExpr;
 
@@ -22,6 +22,8 @@ pub enum Line {
     Buffer(usize),
     /// The declaration of a scalar, by its number.
     Scalar(usize),
+    /// The definition of a fold, by its number.
+    Fold(usize),
     /// The first line of a phase.
     Phase(usize),
     /// The first line of a statement.
@@ -96,6 +98,14 @@ fn lift_text(lift: &Lift) -> String {
     }
 }
 
+fn fold_text(fold: &FoldUse) -> String {
+    let mut text = format!("{}({})", fold.fold, list(&fold.args));
+    if let Some(cond) = fold.cond {
+        let _ = write!(text, " where {cond}");
+    }
+    text
+}
+
 fn access_text(access: &Access) -> String {
     let mut text = format!("{}[{}]", access.buffer, list(&access.index));
     if let Some(axis) = access.lane_axis {
@@ -147,12 +157,32 @@ impl Printer<'_> {
             let line = format_args!("scalar {scalar} = param {} : {}", decl.param, decl.elem.name());
             self.line(1, Line::Scalar(number), line);
         }
+        self.folds();
         for (param, result) in &func.in_place {
             self.text(1, format_args!("in_place param {param}, result {result}"));
         }
         self.unused();
         for (number, phase) in func.phases.iter().enumerate() {
             self.phase(number, phase);
+        }
+    }
+
+    /// The definitions of folds: no statements of the function, so they are not counted, and have no notes.
+    fn folds(&mut self) {
+        let func = self.func;
+        for (number, (fold, decl)) in func.folds.iter().enumerate() {
+            let empty =
+                decl.states.iter().map(|&(elem, bits)| format!("{} {}", elem.name(), const_text(elem, bits)));
+            let line = format_args!("fold {fold} = {} empty {}", decl.name, list(empty));
+            self.line(1, Line::Fold(number), line);
+            let none = BTreeMap::new();
+            let mut inner = Printer { func, notes: &none, out: String::new(), stmts: 0 };
+            for (name, part) in decl.parts() {
+                let params = list(part.params.iter().map(|value| inner.typed(*value)));
+                inner.text(2, format_args!("{name} {params}"));
+                inner.block(3, Line::Fold(number), &part.block);
+            }
+            self.out += &inner.out;
         }
     }
 
@@ -246,21 +276,23 @@ impl Printer<'_> {
     }
 
     fn reduce(&mut self, depth: usize, number: usize, node: &Reduce) {
-        let Reduce { order, outer, inner, states, body, lifts, results } = node;
+        let Reduce { order, outer, inner, states, body, lifts, results, folds } = node;
         let order = match order {
             Order::Row(lanes) => format!("row {lanes}"),
             Order::Column => "column".to_owned(),
         };
         let over = |&(value, size): &(Value, Size)| format!("{value} in {size}");
+        let results = results.iter().chain(folds.iter().flat_map(|fold| &fold.results));
+        let names = states.iter().map(|state| state.to_string());
         let line = format!(
             "{} = reduce {} {order} over {}",
-            list(results.iter().map(|value| self.typed(*value))),
-            list(states),
+            list(results.map(|value| self.typed(*value))),
+            list(names.chain(folds.iter().map(|fold| fold.fold.to_string()))),
             list(outer.iter().chain([inner]).map(over)),
         );
         self.line(depth, Line::Stmt(number), format_args!("{line}"));
         self.body(depth + 1, body);
-        let lifts = list(lifts.iter().map(lift_text));
+        let lifts = list(lifts.iter().map(lift_text).chain(folds.iter().map(fold_text)));
         self.line(depth + 1, Line::Yield(number, 0), format_args!("lift {lifts}"));
     }
 

@@ -8,8 +8,8 @@ use cranelift_entity::EntityRef;
 
 use super::print::{Line, with_notes};
 use super::{
-    Access, Block, BufferKind, Carry, Elem, For, Func, If, Inst, Lift, LoopKind, Order, Phase, Reduce, Stmt,
-    Type, Value, Verified,
+    Access, Block, BufferKind, Carry, Elem, FoldDecl, FoldUse, For, Func, If, Inst, Lift, LoopKind, Order,
+    Phase, Reduce, Stmt, Type, Value, Verified,
 };
 use crate::ops::{Class, Prim, Reduction, Typing};
 use crate::types::SizeExpr;
@@ -83,8 +83,9 @@ fn order_in_text(line: Line) -> (usize, usize, Line) {
         Line::Size(number) => (1, number, line),
         Line::Buffer(number) => (2, number, line),
         Line::Scalar(number) => (3, number, line),
-        Line::Phase(number) => (4, number, line),
-        Line::Stmt(number) | Line::Yield(number, _) => (5, number, line),
+        Line::Fold(number) => (4, number, line),
+        Line::Phase(number) => (5, number, line),
+        Line::Stmt(number) | Line::Yield(number, _) => (6, number, line),
     }
 }
 
@@ -167,6 +168,9 @@ fn entities(func: &Func, errors: &mut Errors) {
             errors.note(Line::Phase(number), value_exists(func, value));
         }
     }
+    for (number, decl) in func.folds.values().enumerate() {
+        errors.note(Line::Fold(number), fold_exists(func, decl));
+    }
     walk(func, &mut |number, _, stmt| {
         let at = Line::Stmt(number);
         let mut value = |value: &Value| errors.note(at, value_exists(func, *value));
@@ -180,6 +184,27 @@ fn entities(func: &Func, errors: &mut Errors) {
 
 fn value_exists(func: &Func, value: Value) -> Result<(), String> {
     ensure!(func.values.is_valid(value), "there is no value {value}");
+    Ok(())
+}
+
+/// Everything that a part of a fold names exists.
+fn fold_exists(func: &Func, decl: &FoldDecl) -> Result<(), String> {
+    for (_, part) in decl.parts() {
+        let mut all = Ok(());
+        let mut value = |value: &Value| {
+            if let Err(message) = value_exists(func, *value) {
+                all = Err(message);
+            }
+        };
+        part.params.iter().chain(&part.block.yields).for_each(&mut value);
+        for stmt in &part.block.stmts {
+            ensure!(matches!(stmt, Stmt::Let(..)), "a part of a fold has only definitions of values");
+            stmt.operands(&mut value);
+            stmt.results(&mut value);
+        }
+        all?;
+        part.block.stmts.iter().try_for_each(|stmt| tables_exist(func, stmt))?;
+    }
     Ok(())
 }
 
@@ -198,6 +223,9 @@ fn tables_exist(func: &Func, stmt: &Stmt) -> Result<(), String> {
         Stmt::Reduce(node) => {
             for (_, size) in node.outer.iter().chain([&node.inner]) {
                 ensure!(func.sizes.is_valid(*size), "there is no size {size}");
+            }
+            for used in &node.folds {
+                ensure!(func.folds.is_valid(used.fold), "there is no fold {}", used.fold);
             }
         }
     }
@@ -309,6 +337,11 @@ fn types(func: &Func, errors: &mut Errors) {
 /// The constants' bits, by value.
 fn constants(func: &Func) -> Vec<Option<u64>> {
     let mut consts = vec![None; func.values.len()];
+    for stmt in func.folds.values().flat_map(FoldDecl::parts).flat_map(|(_, part)| &part.block.stmts) {
+        if let Stmt::Let(value, Inst::Const(bits)) = stmt {
+            consts[value.index()] = Some(*bits);
+        }
+    }
     walk(func, &mut |_, _, stmt| {
         if let Stmt::Let(value, Inst::Const(bits)) = stmt {
             consts[value.index()] = Some(*bits);
@@ -658,6 +691,10 @@ fn for_loop(func: &Func, node: &For) -> Result<(), String> {
 /// Rule 5: a reduction has one lifted value and one result for each state, of fitting types.
 fn reductions(func: &Func, errors: &mut Errors) {
     errors.rule = 5;
+    let consts = constants(func);
+    for (number, decl) in func.folds.values().enumerate() {
+        errors.note(Line::Fold(number), fold(func, &consts, decl));
+    }
     walk(func, &mut |number, around, stmt| {
         if let Stmt::Reduce(node) = stmt {
             errors.note(Line::Stmt(number), reduce(func, around, node));
@@ -666,8 +703,8 @@ fn reductions(func: &Func, errors: &mut Errors) {
 }
 
 fn reduce(func: &Func, around: Option<u32>, node: &Reduce) -> Result<(), String> {
-    let Reduce { order, states, lifts, results, .. } = node;
-    ensure!(!states.is_empty(), "a reduction without states");
+    let Reduce { order, states, lifts, results, folds, .. } = node;
+    ensure!(!states.is_empty() || !folds.is_empty(), "a reduction without states");
     ensure!(lifts.len() == states.len(), "{} lifted values for {} states", lifts.len(), states.len());
     ensure!(results.len() == states.len(), "{} results for {} states", results.len(), states.len());
     if let Order::Row(lanes) = order {
@@ -687,6 +724,67 @@ fn reduce(func: &Func, around: Option<u32>, node: &Reduce) -> Result<(), String>
             }
         };
         has_type(func, *result, wanted, "this result")?;
+    }
+    folds.iter().try_for_each(|used| fold_use(func, around, *order, used))
+}
+
+/// A fold in a reduction: operands, condition and results are as its definition says.
+fn fold_use(func: &Func, around: Option<u32>, order: Order, used: &FoldUse) -> Result<(), String> {
+    let decl = &func.folds[used.fold];
+    let lanes = used.args.first().map_or(1, |arg| func.values[*arg].lanes);
+    match order {
+        Order::Row(wanted) => ensure!(lanes == wanted, "an operand has {lanes} lanes, not {wanted}"),
+        Order::Column => {
+            ensure!(
+                lanes == 1 || Some(lanes) == around,
+                "an operand has {lanes} lanes, the loop around others"
+            );
+        }
+    }
+    let (have, want) = (used.args.len(), decl.lift.params.len());
+    ensure!(have == want, "{} has {want} operands, not {have}", used.fold);
+    for (arg, param) in used.args.iter().zip(&decl.lift.params) {
+        has_type(func, *arg, func.values[*param].with_lanes(lanes), "an operand")?;
+    }
+    if let Some(cond) = used.cond {
+        has_type(func, cond, Type { elem: Elem::Bool, lanes }, "a condition")?;
+    }
+    let (have, want) = (used.results.len(), decl.states.len());
+    ensure!(have == want, "{} has {want} results, not {have}", used.fold);
+    let lanes = if order == Order::Column { lanes } else { 1 };
+    for (result, &(elem, _)) in used.results.iter().zip(&decl.states) {
+        has_type(func, *result, Type { elem, lanes }, "this result")?;
+    }
+    Ok(())
+}
+
+/// A definition: parts of one lane, defined before used, of the types of operands and states.
+fn fold(func: &Func, consts: &[Option<u64>], decl: &FoldDecl) -> Result<(), String> {
+    ensure!(!decl.states.is_empty(), "a fold without states");
+    let states: Vec<Type> = decl.states.iter().map(|&(elem, _)| Type::scalar(elem)).collect();
+    for &(elem, bits) in &decl.states {
+        ensure!(elem != Elem::Bool, "a state is a number, not bool");
+        inst_types(func, consts, Type::scalar(elem), &Inst::Const(bits))?;
+    }
+    let operands: Vec<Type> = decl.lift.params.iter().map(|param| func.values[*param]).collect();
+    let params = [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
+    for ((name, part), params) in decl.parts().into_iter().zip(params) {
+        let types = |values: &[Value]| values.iter().map(|value| func.values[*value]).collect::<Vec<_>>();
+        ensure!(types(&part.params) == params, "`{name}` has parameters of other types");
+        ensure!(types(&part.block.yields) == states, "`{name}` yields other types than the states");
+        let mut visible: Vec<Value> = part.params.clone();
+        for stmt in &part.block.stmts {
+            stmt_types(func, consts, stmt)?;
+            let Stmt::Let(value, inst) = stmt else { return Err(format!("a statement in `{name}`")) };
+            ensure!(func.values[*value].lanes == 1, "{value} in `{name}` has several lanes");
+            let mut hidden = None;
+            inst.operands(&mut |arg| hidden = hidden.or((!visible.contains(arg)).then_some(*arg)));
+            ensure!(hidden.is_none(), "{hidden:?} in `{name}` is not defined before");
+            ensure!(!visible.contains(value), "{value} in `{name}` is defined twice");
+            visible.push(*value);
+        }
+        let seen = part.block.yields.iter().all(|value| visible.contains(value));
+        ensure!(seen, "`{name}` yields what it does not define");
     }
     Ok(())
 }
@@ -713,6 +811,9 @@ fn lift_type(func: &Func, state: Reduction, lift: &Lift) -> Result<Type, String>
 /// Rule 6: what the numeric passes and `vectorize` remove is gone.
 fn core_only(func: &Func, errors: &mut Errors) {
     errors.rule = 6;
+    if !func.folds.is_empty() {
+        errors.add(Line::Func, "definitions of folds are left");
+    }
     walk(func, &mut |number, _, stmt| {
         let at = Line::Stmt(number);
         match stmt {

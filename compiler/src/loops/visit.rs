@@ -6,7 +6,7 @@
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 
-use super::{Access, Func, Inst, Lift, Stmt, Type, Value};
+use super::{Access, FoldDecl, Func, Inst, Lift, Stmt, Type, Value};
 
 macro_rules! visitors {
     ([$($mutable:tt)?] $operands:ident $results:ident $variables:ident $yields:ident $bodies:ident) => {
@@ -86,6 +86,11 @@ macro_rules! visitors {
                         for value in &$($mutable)? node.results {
                             visit(value);
                         }
+                        for fold in &$($mutable)? node.folds {
+                            for value in &$($mutable)? fold.results {
+                                visit(value);
+                            }
+                        }
                     }
                 }
             }
@@ -136,6 +141,14 @@ macro_rules! visitors {
                                 }
                             }
                         }
+                        for fold in &$($mutable)? node.folds {
+                            for value in &$($mutable)? fold.args {
+                                visit(value);
+                            }
+                            if let Some(value) = &$($mutable)? fold.cond {
+                                visit(value);
+                            }
+                        }
                     }
                 }
             }
@@ -161,6 +174,10 @@ visitors!([mut] operands_mut results_mut variables_mut yields_mut bodies_mut);
 impl Func {
     /// Visits the definition of every value, in the order of the text form.
     pub fn definitions(&self, visit: &mut dyn FnMut(Value)) {
+        for (_, part) in self.folds.values().flat_map(FoldDecl::parts) {
+            part.params.iter().for_each(|value| visit(*value));
+            definitions(&part.block.stmts, visit);
+        }
         for phase in &self.phases {
             visit(phase.lo);
             visit(phase.hi);
@@ -176,11 +193,24 @@ impl Func {
         self.definitions(&mut |old| new[old] = Some(values.push(self.values[old])));
         self.values = values;
         let mut rename = |value: &mut Value| *value = new[*value].expect("every used value is defined");
+        for part in self.folds.values_mut().flat_map(FoldDecl::parts_mut) {
+            part.params.iter_mut().chain(&mut part.block.yields).for_each(&mut rename);
+            rename_all(&mut part.block.stmts, &mut rename);
+        }
         for phase in &mut self.phases {
             rename(&mut phase.lo);
             rename(&mut phase.hi);
             rename_all(&mut phase.body, &mut rename);
         }
+    }
+
+    /// A copy of statements that defines values of its own; `names` holds what takes the place of values from outside, and
+    /// afterwards of those defined inside.
+    pub fn copy(&mut self, stmts: &[Stmt], names: &mut SecondaryMap<Value, Option<Value>>) -> Vec<Stmt> {
+        let mut stmts = stmts.to_vec();
+        definitions(&stmts, &mut |old| names[old] = Some(self.values.push(self.values[old])));
+        rename_all(&mut stmts, &mut |value| *value = names[*value].unwrap_or(*value));
+        stmts
     }
 
     /// The values that no statement defines.

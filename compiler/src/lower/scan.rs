@@ -224,7 +224,16 @@ impl Lower<'_> {
         });
         let result = self.func.value(ty);
         let (outer, states, results) = (Vec::new(), vec![Reduction::Sum], vec![result]);
-        self.stmts.push(Stmt::Reduce(Box::new(Reduce { order, outer, inner, states, body, lifts, results })));
+        self.stmts.push(Stmt::Reduce(Box::new(Reduce {
+            order,
+            outer,
+            inner,
+            states,
+            body,
+            lifts,
+            results,
+            folds: Vec::new(),
+        })));
         result
     }
 

@@ -156,6 +156,10 @@ prims! {
     Asinh    "asinh"    1    Expanded Float   "Inverse hyperbolic sine.";
     Acosh    "acosh"    1    Expanded Float   "Inverse hyperbolic cosine.";
     Atanh    "atanh"    1    Expanded Float   "Inverse hyperbolic tangent.";
+    FrexpMantissa "frexp_mantissa" 1 Expanded Float "The m of x = m 2^n with |m| in [1/2, 1); x itself if it is 0 or infinite.";
+    FrexpExponent "frexp_exponent" 1 Expanded Float "The n of x = m 2^n with |m| in [1/2, 1); 0 if x is 0 or infinite.";
+    Ldexp    "ldexp"    2    Expanded Float   "First times 2 to the power of second, which is rounded to a whole number.";
+    NextUp   "next_up"  1    Expanded Float   "The smallest number of the type above x.";
     Hypot    "hypot"    2    Expanded Float   "Square root of the sum of squares, without overflow.";
 
     ToF16    "to_f16"   1    Storage  Encode  "The 16 bits of the nearest `f16`, ties to even; a NaN is one NaN.";

@@ -66,7 +66,7 @@ const CORE: [Prim; 11] = [
     Prim::Pow,
 ];
 
-const WITH_DIMS: [(&str, Builtin); 17] = [
+const WITH_DIMS: [(&str, Builtin); 15] = [
     ("sum", Builtin::Reduce(Reduction::Sum)),
     ("prod", Builtin::Reduce(Reduction::Prod)),
     ("max", Builtin::Reduce(Reduction::Max)),
@@ -74,8 +74,6 @@ const WITH_DIMS: [(&str, Builtin); 17] = [
     ("broadcast", Builtin::Broadcast),
     ("stack", Builtin::Stack),
     ("poly", Builtin::Poly),
-    ("argmax", Builtin::NotYet),
-    ("argmin", Builtin::NotYet),
     ("cumsum", Builtin::Scan(Reduction::Sum)),
     ("cumprod", Builtin::Scan(Reduction::Prod)),
     ("cummax", Builtin::Scan(Reduction::Max)),
@@ -86,7 +84,7 @@ const WITH_DIMS: [(&str, Builtin); 17] = [
     ("entmax", Builtin::NotYet),
 ];
 
-const PLAIN: [(&str, Builtin); 17] = [
+const PLAIN: [(&str, Builtin); 13] = [
     ("index", Builtin::Index),
     ("size", Builtin::Size),
     ("f32", Builtin::Convert(DType::F32)),
@@ -100,10 +98,6 @@ const PLAIN: [(&str, Builtin); 17] = [
     ("poly", Builtin::PolyList),
     ("erfcx", Builtin::NotYet),
     ("lgamma", Builtin::NotYet),
-    ("frexp_mantissa", Builtin::NotYet),
-    ("frexp_exponent", Builtin::NotYet),
-    ("ldexp", Builtin::NotYet),
-    ("next_up", Builtin::NotYet),
 ];
 
 /// Whether the text may call this function by its name.

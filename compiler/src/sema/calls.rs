@@ -24,6 +24,8 @@ const MAX_HORNER: usize = 4;
 pub(super) enum Callee<'a> {
     /// A function, and whether it is the prelude's.
     Function(&'a ast::FnDecl, bool),
+    /// A `reduction`, and whether it is the prelude's.
+    Reduction(&'a ast::ReductionDecl, bool),
     /// A built-in function.
     Builtin(Builtin),
 }
@@ -39,6 +41,18 @@ pub(super) fn callee<'a>(
     let user = if in_prelude { None } else { items.functions.get(&(name, with_dims)) };
     if let Some(function) = user {
         return Some(Callee::Function(function, false));
+    }
+    if with_dims {
+        let user = if in_prelude { None } else { items.reductions.get(name) };
+        let found = user.map(|reduction| Callee::Reduction(reduction, false));
+        // Those of the prelude serve its functions only.
+        let found = found.or_else(|| match in_prelude {
+            true => prelude::reduction(name).map(|reduction| Callee::Reduction(reduction, true)),
+            false => None,
+        });
+        if found.is_some() {
+            return found;
+        }
     }
     match prelude::function(name, with_dims) {
         Some(function) => Some(Callee::Function(function, true)),
@@ -67,6 +81,7 @@ impl<'a> Lowerer<'_, 'a> {
         let in_prelude = self.in_prelude();
         match callee(&self.session.items, in_prelude, &call.callee.name, call.dims.is_some()) {
             Some(Callee::Function(function, prelude)) => self.inline(function, prelude, call, span),
+            Some(Callee::Reduction(decl, prelude)) => self.reduction_call(decl, prelude, call, span),
             Some(Callee::Builtin(builtin)) => self.builtin(builtin, call, span),
             None => {
                 // `resolve` has said so; the arguments may hold further mistakes.
@@ -189,7 +204,7 @@ impl<'a> Lowerer<'_, 'a> {
         if let Some(binding) = self.frame().dims.get(name.as_str()) {
             return Some(binding.clone());
         }
-        if self.frame().function.is_some() {
+        if self.frame().function.is_some() || self.frame().is_part {
             return None;
         }
         Some(match self.dim_names.get(name.as_str()) {
@@ -201,7 +216,8 @@ impl<'a> Lowerer<'_, 'a> {
     /// Whether a name stands for a dimension here.
     pub(super) fn knows_dim(&mut self, name: &ast::Ident) -> bool {
         let frame = self.frame();
-        let (known, in_kernel) = (frame.dims.contains_key(name.as_str()), frame.function.is_none());
+        let in_kernel = frame.function.is_none() && !frame.is_part;
+        let known = frame.dims.contains_key(name.as_str());
         known || in_kernel && self.dim_names.contains_key(name.as_str())
     }
 
@@ -280,7 +296,7 @@ impl<'a> Lowerer<'_, 'a> {
     }
 
     fn rest_dim(&mut self, span: Span) -> Option<Rc<[DimId]>> {
-        if self.frame().function.is_some() {
+        if self.frame().function.is_some() || self.frame().is_part {
             return None;
         }
         let found = self.dim_names.get(dims::REST).copied();

@@ -206,7 +206,7 @@ impl<'a> Lowerer<'_, 'a> {
             }
             match &self.graph.nodes[next].op {
                 // A name that the node has taken away by then is another one than that of the position.
-                Op::Reduce { dims, .. } if !dims.intersection(over).is_empty() => {}
+                Op::Reduce { dims, .. } | Op::Fold { dims, .. } if !dims.intersection(over).is_empty() => {}
                 Op::Slice { dim: own, .. } if over.contains(*own) => {}
                 Op::Stack { dim: own, .. } if *own == dim => {}
                 Op::Stack { dim: own, .. } if over.contains(*own) => {
@@ -282,7 +282,7 @@ impl<'a> Lowerer<'_, 'a> {
         let mut op = node.op;
         match &mut op {
             Op::Index(_) => return Value::Node(index),
-            Op::Reduce { dims, .. } if !dims.intersection(over).is_empty() => {
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } if !dims.intersection(over).is_empty() => {
                 let (taken, args) = (dims.intersection(over), op.args().to_vec());
                 return self.gathered_below(base, old, (dim, index), taken, args);
             }
@@ -346,7 +346,7 @@ impl<'a> Lowerer<'_, 'a> {
                 }
             }
             match &mut op {
-                Op::Reduce { dims, .. } => *dims = dims.without(own).with(third),
+                Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims = dims.without(own).with(third),
                 Op::Slice { dim, .. } => *dim = third,
                 _ => unreachable!("only reductions and slices take dimensions away"),
             }

@@ -147,6 +147,7 @@ impl<'a> Lowerer<'_, 'a> {
                 | Op::Size(_)
                 | Op::Convert(_)
                 | Op::Reduce { .. }
+                | Op::Fold { .. }
                 | Op::Scan { .. }
                 | Op::KthLargest { .. }
                 | Op::Slice { .. }

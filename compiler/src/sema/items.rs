@@ -1,6 +1,6 @@
 //! The table of a file's items, by name.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::MAX_PARAMS;
 use crate::diag::{Diagnostic, Diagnostics, Span, codes};
@@ -18,8 +18,8 @@ pub(super) struct Items<'a> {
     pub(super) kernels: Vec<(&'a ast::Item, &'a ast::Kernel)>,
     /// Examples in the order of the text.
     pub(super) examples: Vec<(&'a ast::Item, &'a ast::ExampleDecl)>,
-    /// The names of reductions, which are not supported yet.
-    pub(super) reductions: FxHashSet<&'a str>,
+    /// Reductions.
+    pub(super) reductions: FxHashMap<&'a str, &'a ast::ReductionDecl>,
 }
 
 impl<'a> Items<'a> {
@@ -31,7 +31,7 @@ impl<'a> Items<'a> {
             const_list: Vec::new(),
             kernels: Vec::new(),
             examples: Vec::new(),
-            reductions: FxHashSet::default(),
+            reductions: FxHashMap::default(),
         };
         let mut kernel_spans: FxHashMap<&'a str, Span> = FxHashMap::default();
         for item in &file.items {
@@ -48,16 +48,26 @@ impl<'a> Items<'a> {
                 ItemKind::Derived(derived) => {
                     diagnostics.push(not_yet(&format!("`{}`", derived.transform.name), item.span));
                 }
-                ItemKind::Reduction(reduction) => {
-                    items.reductions.insert(reduction.name.as_str());
-                    diagnostics.push(not_yet("a `reduction`", reduction.name.span));
-                }
+                ItemKind::Reduction(reduction) => match items.reductions.get(reduction.name.as_str()) {
+                    Some(first) => diagnostics.push(duplicate("reduction", &reduction.name, first.name.span)),
+                    None => drop(items.reductions.insert(reduction.name.as_str(), reduction)),
+                },
                 ItemKind::Schedule(schedule) => {
                     diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
                 }
                 ItemKind::Example(example) => items.examples.push((item, example)),
                 // `syntax::uses` has put the items of the file beside those of this one.
                 ItemKind::Use(_) => {}
+            }
+        }
+        for item in &file.items {
+            if let ItemKind::Reduction(reduction) = &item.kind
+                && let Some(function) = items.functions.get(&(reduction.name.as_str(), true))
+            {
+                let message =
+                    format!("`{}` is a reduction and a function of dimensions", reduction.name.name);
+                let error = Diagnostic::error(codes::DUPLICATE_ITEM, reduction.name.span, message);
+                diagnostics.push(error.with_other(function.name.span, "the function"));
             }
         }
         items

@@ -293,7 +293,7 @@ impl<'a> Lowerer<'_, 'a> {
         }
         match &mut op {
             Op::Index(dim) => *dim = new_dim(*dim),
-            Op::Reduce { dims, .. } => *dims = new_dims(*dims),
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims = new_dims(*dims),
             Op::Slice { dim, .. }
             | Op::Stack { dim, .. }
             | Op::Scan { dim, .. }
@@ -375,7 +375,7 @@ fn renumber(graph: &mut Graph, order: &[DimId], place: &[u32]) {
             | Op::Stack { dim, .. }
             | Op::Scan { dim, .. }
             | Op::KthLargest { dim, .. } => *dim = new(*dim),
-            Op::Size(dims) | Op::Reduce { dims, .. } => *dims = all(*dims),
+            Op::Size(dims) | Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims = all(*dims),
             Op::Rename { names, .. } => {
                 for (from, to) in names.iter_mut() {
                     (*from, *to) = (new(*from), new(*to));

@@ -243,7 +243,7 @@ impl<'a> Lowerer<'_, 'a> {
         let mut total = 0u64;
         for node in self.graph.nodes.values().skip(first) {
             let reduced = match &node.op {
-                Op::Reduce { dims, .. } => *dims,
+                Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims,
                 _ => DimSet::EMPTY,
             };
             let mut copies = 1u64;

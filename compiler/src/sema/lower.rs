@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::dims::{self, Dims};
 use super::filter::Filter;
 use super::number::Number;
+use super::reductions::Made;
 use super::repeat::Along;
 use super::{
     KernelItem, MAX_NESTING, MAX_STEPS, MAX_UNROLLED, MAX_UNROLLED_SIZE, Options, Session, prelude, suggest,
@@ -57,6 +58,8 @@ pub(super) struct Frame<'a> {
     pub(super) function: Option<&'a ast::FnDecl>,
     /// Whether names are those of the prelude alone.
     pub(super) in_prelude: bool,
+    /// Whether it is a part of a reduction, which sees no dimensions.
+    pub(super) is_part: bool,
     /// Where it is called.
     pub(super) call: Span,
     /// A function's dimensions, and those that a block declares.
@@ -76,7 +79,13 @@ enum Undo<'a> {
 impl<'a> Frame<'a> {
     pub(super) fn new(function: Option<&'a ast::FnDecl>, in_prelude: bool, call: Span) -> Frame<'a> {
         let (dims, values) = Default::default();
-        Frame { function, in_prelude, call, dims, filter: None, values, undo: Vec::new() }
+        let (is_part, filter, undo) = (false, None, Vec::new());
+        Frame { function, in_prelude, is_part, call, dims, filter, values, undo }
+    }
+
+    /// For a part of a reduction.
+    pub(super) fn part(in_prelude: bool, call: Span) -> Frame<'a> {
+        Frame { is_part: true, ..Frame::new(None, in_prelude, call) }
     }
 
     pub(super) fn bind(&mut self, name: &'a str, value: Value<'a>) {
@@ -125,6 +134,8 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) twins: FxHashMap<NodeId, NodeId>,
     /// What an integer becomes where a float is needed and none is at hand.
     pub(super) arithmetic: DType,
+    /// The definitions of reductions, by item and the dtypes of operands.
+    pub(super) folds: FxHashMap<(*const ast::ReductionDecl, Vec<DType>), Made<'a>>,
     /// Constants that are being evaluated.
     active_consts: Vec<&'a str>,
     depth: usize,
@@ -178,6 +189,7 @@ fn empty_graph(name: String) -> Graph {
         dims: PrimaryMap::new(),
         dim_params: Vec::new(),
         params: Vec::new(),
+        folds: PrimaryMap::new(),
         repeats: PrimaryMap::new(),
         nodes: PrimaryMap::new(),
         results: Vec::new(),
@@ -196,6 +208,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             steps: Vec::new(),
             twins: FxHashMap::default(),
             arithmetic: DType::F32,
+            folds: FxHashMap::default(),
             active_consts: Vec::new(),
             depth: 0,
             stopped: false,
@@ -597,7 +610,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let mut unrolled = DimSet::EMPTY;
         for node in self.graph.nodes.values() {
             match &node.op {
-                Op::Reduce { dims, .. } => unrolled = unrolled.union(*dims),
+                Op::Reduce { dims, .. } | Op::Fold { dims, .. } => unrolled = unrolled.union(*dims),
                 Op::Slice { dim, .. } | Op::Stack { dim, .. } | Op::Scan { dim, .. } => {
                     unrolled = unrolled.with(*dim);
                 }
@@ -626,10 +639,16 @@ impl<'s, 'a> Lowerer<'s, 'a> {
         let copies = |dims: DimSet| dims.iter().map(size).fold(1u64, u64::saturating_mul);
         let total = self.graph.nodes.values().fold(0u64, |total, node| {
             let reduced = match &node.op {
-                Op::Reduce { dims, .. } => *dims,
+                Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims,
                 _ => DimSet::EMPTY,
             };
-            total.saturating_add(copies(node.dims.union(reduced).intersection(unrolled)))
+            let over = node.dims.union(reduced).intersection(unrolled);
+            // A fold is written out at each position.
+            let own = match &node.op {
+                Op::Fold { fold, .. } if !over.is_empty() => self.graph.folds[*fold].step.nodes.len() as u64,
+                _ => 1,
+            };
+            total.saturating_add(copies(over).saturating_mul(own))
         });
         if total > MAX_UNROLLED {
             let message = format!(

@@ -13,6 +13,7 @@
 //! | `gather` | indexing with positions that are known while compiling |
 //! | `local` | local dimensions, values read along other names |
 //! | `repeat` | `iterate`, `unfold` |
+//! | `reductions` | `reduction` items |
 //! | `infer` | dtypes: what a function's operands become |
 //! | `number` | numbers that are known while compiling |
 //! | `builtin`, `prelude` | the functions there are |
@@ -25,7 +26,7 @@
 //!
 //! Whatever the text, memory and time stay bounded: at most [`MAX_NODES`] nodes for each kernel, [`MAX_STEPS`] expressions
 //! for each run, [`MAX_NESTING`] nested expressions with all inlined functions, [`crate::types::MAX_DIMS`] dimensions,
-//! [`MAX_PARAMS`] parameters. Each has a message.
+//! [`MAX_PARAMS`] parameters, [`MAX_PART`] operations and [`MAX_STATES`] numbers in a reduction. Each has a message.
 
 mod builtin;
 mod calls;
@@ -42,6 +43,7 @@ mod lower;
 mod number;
 mod order;
 pub mod prelude;
+mod reductions;
 mod repeat;
 mod resolve;
 mod suggest;
@@ -73,6 +75,12 @@ pub const MAX_STEPS: usize = 2_000_000;
 
 /// How deep expressions may nest, with the functions inlined into them.
 pub const MAX_NESTING: usize = 300;
+
+/// The largest number of operations in a part of a `reduction`.
+pub const MAX_PART: usize = 500;
+
+/// The largest number of numbers in the state of a `reduction`.
+pub const MAX_STATES: usize = 16;
 
 /// The largest number of parameters of a kernel or a function.
 pub const MAX_PARAMS: usize = 256;

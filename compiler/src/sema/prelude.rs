@@ -23,7 +23,7 @@ pub const FILES: [(&str, &str); 7] = [
 ];
 
 /// The text of the reductions: functions that use the dimensions in their brackets only to reduce over all of them, or to
-/// ask for their size. They take a filter, `mean[d where c](x)`.
+/// ask for their size or a position. They take a filter, `mean[d where c](x)`.
 const REDUCTIONS: &str = "<prelude/reduce.act>";
 
 /// The file that spans in the prelude name. It is in no `Sources`; no message ends there.
@@ -54,6 +54,8 @@ struct Index {
     /// Functions: first those without dimensions in brackets, then those with.
     functions: [FxHashMap<&'static str, Entry>; 2],
     consts: FxHashMap<&'static str, Entry>,
+    /// `reduction` items.
+    folds: FxHashMap<&'static str, Entry>,
     /// The functions of [`REDUCTIONS`].
     reductions: FxHashSet<&'static str>,
 }
@@ -64,6 +66,7 @@ fn index() -> &'static Index {
         let mut index = Index {
             functions: Default::default(),
             consts: FxHashMap::default(),
+            folds: FxHashMap::default(),
             reductions: FxHashSet::default(),
         };
         for (file, text) in FILES {
@@ -84,6 +87,8 @@ impl Index {
             self.functions[usize::from(rest[end..].starts_with('['))].insert(&rest[..end], entry);
         } else if let Some(rest) = text.strip_prefix("const ") {
             self.consts.insert(rest.split([' ', '=']).next().unwrap_or(rest), entry);
+        } else if let Some(rest) = text.strip_prefix("reduction ") {
+            self.folds.insert(rest.split([' ', '{']).next().unwrap_or(rest), entry);
         }
     }
 }
@@ -108,6 +113,14 @@ fn chunks(text: &'static str) -> impl Iterator<Item = &'static str> {
 pub(super) fn function(name: &str, with_dims: bool) -> Option<&'static ast::FnDecl> {
     match &index().functions[usize::from(with_dims)].get(name)?.item().kind {
         ast::ItemKind::Fn(function) => Some(function),
+        other => panic!("`{name}` in the prelude is {other:?}"),
+    }
+}
+
+/// The reduction of that name.
+pub(super) fn reduction(name: &str) -> Option<&'static ast::ReductionDecl> {
+    match &index().folds.get(name)?.item().kind {
+        ast::ItemKind::Reduction(reduction) => Some(reduction),
         other => panic!("`{name}` in the prelude is {other:?}"),
     }
 }

@@ -2,6 +2,8 @@
 //! function's dimensions, recursion. Warns of names that nobody uses, and says what is not supported yet. The prelude
 //! is taken to be right (the tests check it here, too).
 
+mod reductions;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::builtin::{self, Builtin};
@@ -22,7 +24,8 @@ pub(super) fn check(file: &ast::File, items: &Items<'_>, diagnostics: &mut Diagn
             ItemKind::Kernel(kernel) => checker.kernel(kernel),
             ItemKind::Fn(function) => checker.function(function),
             ItemKind::Const(constant) => checker.constant(constant),
-            ItemKind::Derived(_) | ItemKind::Reduction(_) | ItemKind::Schedule(_) | ItemKind::Use(_) => {}
+            ItemKind::Reduction(reduction) => checker.reduction(reduction),
+            ItemKind::Derived(_) | ItemKind::Schedule(_) | ItemKind::Use(_) => {}
             ItemKind::Example(example) => {
                 let values = example.lines.iter().flat_map(|line| [Some(&line.value), line.within.as_ref()]);
                 values.flatten().for_each(|value| checker.example_value(value));
@@ -46,6 +49,8 @@ enum DimScope<'a> {
     Kernel,
     /// A function's brackets.
     Function(&'a ast::FnDecl),
+    /// There are none: a part of a reduction.
+    Part(&'a ast::ReductionPart),
     /// There are none.
     Const,
 }
@@ -265,7 +270,7 @@ impl<'c, 'a> Checker<'c, 'a> {
         let declared = match self.dims {
             DimScope::Kernel => self.kernel_dims.contains(text),
             DimScope::Function(function) => function.dims.iter().any(|dim| dim.name == *text),
-            DimScope::Const => false,
+            DimScope::Part(_) | DimScope::Const => false,
         };
         if declared || first.is_some() {
             let message = format!("there is a dimension `{text}` already");
@@ -303,7 +308,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             || match self.dims {
                 DimScope::Kernel => self.kernel_dims.contains(text),
                 DimScope::Function(function) => function.dims.iter().any(|dim| dim.name == *text),
-                DimScope::Const => false,
+                DimScope::Part(_) | DimScope::Const => false,
             }
     }
 
@@ -455,6 +460,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 };
                 self.diagnostics.push(error);
             }
+            DimScope::Part(part) => self.dim_in_part(part, text, name.span),
             DimScope::Const => {
                 let message = format!("there is no dimension `{text}` here");
                 self.error(codes::UNKNOWN_DIM, name.span, message);
@@ -483,7 +489,7 @@ impl<'c, 'a> Checker<'c, 'a> {
         let Some(filter) = call.dims.as_ref().and_then(|dims| dims.filter.as_ref()) else { return };
         let name = call.callee.as_str();
         let is_user = match found {
-            Callee::Builtin(Builtin::Reduce(_) | Builtin::NotYet) => return,
+            Callee::Builtin(Builtin::Reduce(_) | Builtin::NotYet) | Callee::Reduction(..) => return,
             Callee::Function(_, true) if prelude::takes_filter(name) => return,
             Callee::Function(_, in_prelude) => !in_prelude,
             Callee::Builtin(_) => false,
@@ -523,6 +529,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 }
             }
             Some(Callee::Function(function, _)) => self.function_args(function, call),
+            Some(Callee::Reduction(reduction, _)) => self.reduction_args(reduction, call),
         }
         for (at, arg) in call.args.iter().enumerate() {
             match &arg.value.kind {
@@ -655,10 +662,6 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn unknown_function(&mut self, call: &ast::Call, span: Span) {
         let (name, with_dims) = (call.callee.as_str(), call.dims.is_some());
-        if self.items.reductions.contains(name) {
-            // Not supported yet, as has been said where it is declared.
-            return;
-        }
         if let Some(other) = callee(self.items, false, name, !with_dims) {
             self.wrong_brackets(call, other);
             return;
@@ -679,6 +682,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             error = error.with_help(format!("it is written {advice}"));
         } else if self.may_suggest() {
             let mut candidates: Vec<&str> = self.items.functions.keys().map(|(name, _)| *name).collect();
+            candidates.extend(self.items.reductions.keys());
             for dims in [with_dims, !with_dims] {
                 let known = prelude::function_names(dims).chain(builtin::names(dims));
                 candidates.extend(known.map(|name| -> &str { name }));
@@ -709,7 +713,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                         let names: Vec<&str> = function.dims.iter().map(|dim| dim.as_str()).collect();
                         names.join(", ")
                     }
-                    Callee::Builtin(_) => "d".to_owned(),
+                    Callee::Builtin(_) | Callee::Reduction(..) => "d".to_owned(),
                 };
                 let message = format!("`{name}` needs its dimensions in brackets");
                 Diagnostic::error(codes::BRACKETS, call.callee.span, message)

@@ -167,7 +167,7 @@ impl Check<'_> {
 
     fn reduction(&mut self, node: NodeId, looped: DimSet, inside: &FxHashSet<NodeId>) {
         match &self.graph.nodes[node].op {
-            Op::Reduce { dims, .. } => {
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => {
                 let same = self.grouped(*dims) == looped;
                 self.require(same, || format!("{node} does not reduce what its region loops over"));
             }
@@ -194,6 +194,7 @@ impl Check<'_> {
             Op::Prim(..)
             | Op::Convert(_)
             | Op::Reduce { .. }
+            | Op::Fold { .. }
             | Op::Scan { .. }
             | Op::KthLargest { .. }
             | Op::Stack { .. }

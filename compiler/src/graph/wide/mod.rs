@@ -112,6 +112,32 @@ impl Wide {
         Wide { exp: self.exp.saturating_add(by), ..self }.in_range()
     }
 
+    /// m and n of `self` = m 2^n, |m| in [1/2, 1). Of 0 and infinity the number itself and 0; NaN of NaN.
+    pub fn frexp(self) -> (Wide, Wide) {
+        if self.is_nan() {
+            return (self, self);
+        }
+        if self.is_zero() || self.is_infinite() {
+            return (self, Wide::ZERO);
+        }
+        // A mantissa of 1 from which something is taken is below 1.
+        let below = self.hi.abs() == 1.0 && self.lo * self.hi < 0.0;
+        let exponent = self.exp + i64::from(!below);
+        (self.scale2(-exponent), Wide::from(exponent))
+    }
+
+    /// `self`·2^n for the whole number nearest to `n`.
+    pub fn ldexp(self, n: Wide) -> Wide {
+        if n.is_nan() || self.is_nan() {
+            return Wide::special(f64::NAN);
+        }
+        if n.is_infinite() {
+            return self * if n.is_negative() { Wide::ZERO } else { n };
+        }
+        let most = Wide::from(2 * MAX_EXP);
+        self.scale2(n.round().min(most).max(-most).to_i64())
+    }
+
     /// Whether this is NaN.
     pub fn is_nan(self) -> bool {
         self.hi.is_nan()

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::build::Builder;
 use super::{Core, FloatTy, expand, storage};
-use crate::loops::{Elem, Func, Inst, Stmt, Type, Value};
+use crate::loops::{Elem, FoldDecl, Func, Inst, Stmt, Type, Value};
 use crate::ops::{Class, Prim, Typing};
 
 /// Runs the pass.
@@ -15,6 +15,12 @@ pub fn run(func: &mut Func) {
         let body = std::mem::take(&mut func.phases[phase].body);
         func.phases[phase].body = rewrite(func, body);
     }
+    let mut folds = std::mem::take(&mut func.folds);
+    for part in folds.values_mut().flat_map(FoldDecl::parts_mut) {
+        let stmts = std::mem::take(&mut part.block.stmts);
+        part.block.stmts = rewrite(func, stmts);
+    }
+    func.folds = folds;
 }
 
 fn rewrite(func: &mut Func, stmts: Vec<Stmt>) -> Vec<Stmt> {

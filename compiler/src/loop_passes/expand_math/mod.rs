@@ -27,6 +27,7 @@ mod pair;
 mod parts;
 mod pow;
 mod rsqrt;
+mod scale;
 mod sigmoid;
 mod sinh;
 pub mod storage;
@@ -84,5 +85,9 @@ expansions! {
     Asinh(x) => asinh::asinh;
     Acosh(x) => asinh::acosh;
     Atanh(x) => asinh::atanh;
+    FrexpMantissa(x) => scale::frexp_mantissa;
+    FrexpExponent(x) => scale::frexp_exponent;
+    Ldexp(x, n) => scale::ldexp;
+    NextUp(x) => scale::next_up;
     Hypot(x, y) => hypot::hypot;
 }
