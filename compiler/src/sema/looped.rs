@@ -221,10 +221,10 @@ impl<'a> Lowerer<'_, 'a> {
         }
     }
 
-    /// The dtype of a part of the state, if it is no number without one.
+    /// The dtype that a part of the state is carried in, if it is no number without one.
     fn dtype_of_state(&self, value: &Operand<'a>) -> Option<DType> {
         match value.value {
-            Value::Node(node) => Some(self.graph.nodes[node].dtype),
+            Value::Node(node) => Some(self.graph.nodes[node].dtype.arithmetic()),
             Value::Bool(_) => Some(DType::Bool),
             Value::Number(_) | Value::Tuple(_) | Value::Poison => None,
         }

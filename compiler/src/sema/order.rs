@@ -120,7 +120,7 @@ impl<'a> Lowerer<'_, 'a> {
         }
     }
 
-    /// The operand's node and the one dimension in the brackets, which it has.
+    /// The operand's node, in the dtype it is computed in, and the one dimension in the brackets, which it has.
     fn along_one(&mut self, call: &'a ast::Call, operand: &Operand<'a>) -> Option<(NodeId, DimId)> {
         let dims = self.call_dims(call)?;
         let name = &call.callee.name;
@@ -138,7 +138,11 @@ impl<'a> Lowerer<'_, 'a> {
             self.report(error);
             return None;
         }
-        Some((node, dim))
+        let dtype = self.graph.nodes[node].dtype.arithmetic();
+        match self.convert(node, dtype, operand.span) {
+            Value::Node(node) => Some((node, dim)),
+            _ => None,
+        }
     }
 
     /// Whether a value may be the `k` of an operation along a dimension; says so if not.
