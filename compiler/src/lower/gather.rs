@@ -11,7 +11,7 @@ impl Lower<'_> {
     pub(super) fn gather(&mut self, node: NodeId, dims: &[DimId], args: &[NodeId]) -> Value {
         let leaf = leaf(self.graph, args[0]).expect("only leaves are gathered from");
         let decl = &self.graph.params[leaf.param as usize];
-        let ty = Type { elem: elem(decl.dtype), lanes: self.lanes_of(node) };
+        let ty = Type { elem: elem(decl.dtype).loaded(), lanes: self.lanes_of(node) };
         // The axes as the loops see them, and the positions of those that are gathered along.
         let (mut axes, mut computed): (Vec<Axis>, Vec<Option<NodeId>>) = Default::default();
         let (mut own_axes, mut waiting) = (Vec::new(), Vec::new());

@@ -118,6 +118,12 @@ impl<'a> Lowerer<'_, 'a> {
     /// A position as an integer.
     fn position(&mut self, position: &Operand<'a>) -> Option<NodeId> {
         let whole = match &position.value {
+            Value::Node(node) if matches!(self.graph.nodes[*node].dtype, DType::I8 | DType::U8) => {
+                return match self.convert(*node, DType::I32, position.span) {
+                    Value::Node(node) => Some(node),
+                    _ => None,
+                };
+            }
             Value::Node(node) => self.graph.nodes[*node].dtype == DType::I32,
             Value::Number(number) => number.whole().is_some_and(|whole| i32::try_from(whole).is_ok()),
             Value::Bool(_) | Value::Tuple(_) => false,
@@ -208,6 +214,15 @@ impl<'a> Lowerer<'_, 'a> {
                     return self.gathered_apart(base, (node, dim), index, own);
                 }
                 Op::Gather { args, .. } => todo.extend(&args[1..]),
+                Op::Scan { dim: own, .. } if *own == dim || over.contains(*own) => {
+                    return self.report_gathered_order(base, "a scan", dim);
+                }
+                Op::KthLargest { dim: own, .. } if over.contains(*own) => {
+                    return self.report_gathered_order(base, "a k-th largest element", dim);
+                }
+                Op::Carry { .. } | Op::Final { .. } => {
+                    return self.report_gathered_order(base, "the state of a loop", dim);
+                }
                 _ if self.is_leaf(next) => {}
                 op => todo.extend(op.args()),
             }
@@ -222,6 +237,22 @@ impl<'a> Lowerer<'_, 'a> {
             }
         }
         Value::Node(new[&node])
+    }
+
+    /// What has to be in memory before it is read at other places than its own.
+    fn report_gathered_order(&mut self, base: &Operand<'a>, what: &str, dim: DimId) -> Value<'a> {
+        let message = format!(
+            "the value of {what} can't be read at computed positions along `{}` yet",
+            self.graph.dims[dim].name
+        );
+        let mut error = Diagnostic::error(codes::NOT_YET, base.span, message);
+        if what == "a scan" {
+            error = error.with_help("the element before each is what `exclusive = true` gives");
+        }
+        error =
+            error.with_help("a kernel that makes it a result, and one that reads that, do it in two calls");
+        self.report(error);
+        Value::Poison
     }
 
     /// Whether a node is a parameter, its renaming, or slices of them.
