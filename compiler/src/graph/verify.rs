@@ -232,8 +232,7 @@ impl Check<'_> {
             | Op::Scan { value, .. }
             | Op::KthLargest { args: [value, _], .. } => {
                 self.require(self.dtype(*value) == dtype, || format!("its operand is not {dtype}"));
-                let computes =
-                    matches!(node.op, Op::Carry { .. } | Op::Scan { .. } | Op::KthLargest { .. });
+                let computes = matches!(node.op, Op::Carry { .. } | Op::Scan { .. } | Op::KthLargest { .. });
                 self.require(!computes || !dtype.is_storage(), || format!("nothing is computed in {dtype}"));
             }
         }

@@ -139,7 +139,7 @@ fn members(func: &Func, reduce: &mut Reduce) -> Vec<Member> {
     let lifts = std::mem::take(&mut reduce.lifts);
     let one_run = reduce.outer.is_empty();
     let plain = reduce.states.iter().zip(lifts).map(|(&reduction, lift)| Member::Plain(reduction, lift));
-    let folds = reduce.folds.iter().map(|used| Member::Fold(Folded::new(func, used, one_run)));
+    let folds = reduce.folds.iter().map(|used| Member::Fold(Box::new(Folded::new(func, used, one_run))));
     plain.chain(folds).collect()
 }
 

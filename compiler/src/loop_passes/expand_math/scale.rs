@@ -75,8 +75,8 @@ pub(super) fn ldexp<C: Core>(c: &mut C, x: C::F, n: C::F) -> C::F {
     for _ in 0..2 {
         let high = c.gt_k(rest, up);
         let low = c.lt_k(rest, least);
-        let factor = c.select_kk(low, 2f64.powf(down), 1.0);
-        let factor = c.select_k(high, 2f64.powf(up), factor);
+        let factor = c.select_kk(low, libm::pow(2.0, down), 1.0);
+        let factor = c.select_k(high, libm::pow(2.0, up), factor);
         let step = c.select_kk(low, down, 0.0);
         let step = c.select_k(high, up, step);
         scaled = c.mul(scaled, factor);

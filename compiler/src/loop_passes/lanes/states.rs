@@ -22,7 +22,7 @@ pub(super) enum Member {
     /// Of one number.
     Plain(Reduction, Lift),
     /// Of several.
-    Fold(Folded),
+    Fold(Box<Folded>),
 }
 
 /// A fold among the reductions of one loop.
@@ -71,7 +71,7 @@ impl Member {
             Member::Fold(fold) => {
                 let args = fold.used.args.iter().map(|&arg| new(arg)).collect();
                 let used = FoldUse { args, cond: fold.used.cond.map(new), ..fold.used.clone() };
-                Member::Fold(Folded { decl: fold.decl.clone(), used, seen: fold.seen })
+                Member::Fold(Box::new(Folded { decl: fold.decl.clone(), used, seen: fold.seen }))
             }
         }
     }
