@@ -19,7 +19,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The Rust types of elements: `f32`, `f64`, [`f16`], [`bf16`], `i32`, `i8`, `u8`, `bool`.
+/// The Rust types of elements: `f32`, `f64`, [`f16`](struct@f16), [`bf16`], `i32`, `i8`, `u8`, `bool`.
 pub trait Element: sealed::Sealed + Copy + Default + Send + Sync + 'static {
     /// The dtype.
     const DTYPE: DType;
@@ -475,7 +475,7 @@ pub enum Data {
     F32(Vec<f32>),
     /// `f64`.
     F64(Vec<f64>),
-    /// [`f16`].
+    /// [`f16`](struct@f16).
     F16(Vec<f16>),
     /// [`bf16`].
     BF16(Vec<bf16>),

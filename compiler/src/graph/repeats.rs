@@ -1,7 +1,7 @@
 //! Loops of a graph: which nodes belong to a step of which, as [`Nesting`].
 //!
 //! Needs a graph that keeps rules 1 and 7 of [`crate::graph`] (what breaks rule 7 is found here, for
-//! [`verify`](super::verify)); changes nothing.
+//! [`verify`](mod@super::verify)); changes nothing.
 
 use cranelift_entity::{SecondaryMap, entity_impl};
 use rustc_hash::FxHashMap;
