@@ -1,8 +1,8 @@
 //! Soft-NMS (Bodla et al., "Soft-NMS: Improving Object Detection With One Line of Code", 2017): again and again the box with
 //! the largest score is taken, and the scores of the others fall with their overlap with it.
 //!
-//! Which box comes next depends on all steps before, so the loop is Rust; the overlaps of all pairs and the decay of a
-//! step are kernels.
+//! A program around kernels: the overlaps of all pairs and the decay of a step are kernels, the loop is Rust. (The whole of it as
+//! one kernel: `kernels/boxes/soft_nms.act`.)
 
 use act::{Error, Kernel};
 

@@ -1,7 +1,8 @@
 //! TrAct: the gradient of a first layer as if its pre-activations were trained, G = dz^T X (X^T X / b + lambda I)^-1 (Petersen
 //! et al., "TrAct: Making First-layer Pre-Activations Trainable", 2024).
 //!
-//! The two products are kernels; the dense solve, whose every step depends on all before, is Rust: a Cholesky factorisation.
+//! A program around kernels: the two products are kernels, the dense solve is Rust, a Cholesky factorisation in f64. (As one
+//! kernel, with conjugate gradients in place of the factorisation: `kernels/learning/tract.act`.)
 
 use act::{Error, Kernel};
 

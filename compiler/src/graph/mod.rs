@@ -307,7 +307,7 @@ impl Op {
 
     /// For what runs over places of its operands and needs a loop of its own (a reduction, a scan, a k-th largest): the operands that
     /// it runs over, and the dimensions along which it does.
-    pub fn gathers(&self) -> Option<(&[NodeId], DimSet)> {
+    pub fn runs_over(&self) -> Option<(&[NodeId], DimSet)> {
         match self {
             Op::Reduce { args, dims, .. } | Op::Fold { args, dims, .. } => Some((args, *dims)),
             Op::Scan { value, dim, .. } => Some((std::slice::from_ref(value), DimSet::one(*dim))),

@@ -173,7 +173,7 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
 
 /// Reductions, scans and k-th largest: all that needs a loop of its own.
 fn reduces(graph: &Graph) -> impl Iterator<Item = (NodeId, &[NodeId], DimSet)> {
-    graph.nodes.iter().filter_map(|(id, node)| node.op.gathers().map(|(args, dims)| (id, args, dims)))
+    graph.nodes.iter().filter_map(|(id, node)| node.op.runs_over().map(|(args, dims)| (id, args, dims)))
 }
 
 /// Rules 1 and 2: the parallel dimensions, and whether the last one carries the lanes.
@@ -362,7 +362,7 @@ impl Fuser<'_> {
         let mut levels = FxHashMap::default();
         for (id, node) in &self.graph.nodes {
             let below = node.op.args().iter().map(|arg| levels[arg]).max().unwrap_or(0);
-            let deeper = node.op.gathers().is_some() || matches!(node.op, Op::Final { .. });
+            let deeper = node.op.runs_over().is_some() || matches!(node.op, Op::Final { .. });
             levels.insert(id, below + u32::from(deeper));
         }
         levels
@@ -399,7 +399,7 @@ impl Fuser<'_> {
 
     fn nest(&self, reduce: NodeId) -> Nest {
         let op = &self.graph.nodes[reduce].op;
-        let (args, dims) = op.gathers().expect("it is a reduction");
+        let (args, dims) = op.runs_over().expect("it is a reduction");
         let wide = match op {
             Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
             _ => args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
@@ -863,7 +863,7 @@ impl Fuser<'_> {
                         "{node} is kept in the memory of {} and read again: cheaper than computing it twice",
                         self.graph.results[*result].0.name
                     )),
-                    Place::Scratch if self.graph.nodes[*node].op.gathers().is_none() => {
+                    Place::Scratch if self.graph.nodes[*node].op.runs_over().is_none() => {
                         notes.push(format!("{node} is kept in scratch: cheaper than computing it twice"));
                     }
                     Place::Scratch | Place::Result(_) | Place::Packed(_) | Place::State(_) => {}

@@ -137,7 +137,7 @@ impl Check<'_> {
             self.known.extend(reduces);
         }
         if let RegionKind::Scan { along, node, .. } = &region.kind {
-            let over = self.graph.nodes[*node].op.gathers().map(|(_, dims)| dims);
+            let over = self.graph.nodes[*node].op.runs_over().map(|(_, dims)| dims);
             let same = over == Some(self.dims(&[*along])) && over.is_some_and(|dims| dims.len() == 1);
             self.require(same, || format!("{node} does not run along what its region does"));
             self.operands(*node, &inside);

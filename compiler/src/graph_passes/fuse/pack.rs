@@ -115,7 +115,7 @@ impl Fuser<'_> {
         while let Some(node) = todo.pop() {
             let ends = leaf(self.graph, node).is_some()
                 || self.memory.contains_key(&node)
-                || self.graph.nodes[node].op.gathers().is_some()
+                || self.graph.nodes[node].op.runs_over().is_some()
                 || matches!(
                     self.graph.nodes[node].op,
                     Op::Carry { .. } | Op::Final { .. } | Op::Rename { .. }

@@ -107,7 +107,7 @@ impl Fuser<'_> {
         let mut steps = Vec::new();
         let nodes = self.nesting.repeats[&id].nodes.clone();
         let own = |node: &NodeId| {
-            self.graph.nodes[*node].op.gathers().is_some() && self.nesting.innermost(*node) == Some(id)
+            self.graph.nodes[*node].op.runs_over().is_some() && self.nesting.innermost(*node) == Some(id)
         };
         let reduces: Vec<NodeId> = nodes.iter().copied().filter(own).collect();
         let children = self.nesting.children(Some(id));

@@ -11,7 +11,7 @@ impl Fuser<'_> {
     /// The region of a scan or a k-th largest.
     pub(super) fn scan_region(&mut self, node: NodeId, steps: &mut Vec<Step>) {
         let op = &self.graph.nodes[node].op;
-        let (args, dims) = op.gathers().expect("a scan runs along a dimension");
+        let (args, dims) = op.runs_over().expect("a scan runs along a dimension");
         let (form, operand) = (self.graph.form(args, dims), self.graph.operand_dims(args));
         let along = self.regions.groups_of(dims);
         let [along] = along[..] else { unreachable!("{node} runs along one dimension, a group of its own") };
