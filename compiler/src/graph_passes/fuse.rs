@@ -654,10 +654,7 @@ impl Fuser<'_> {
     ) {
         let mut todo = vec![root];
         while let Some(node) = todo.pop() {
-            if self.memory.contains_key(&node)
-                || self.uniform.contains(&node)
-                || leaf(self.graph, node).is_some()
-            {
+            if self.is_there(node) {
                 continue;
             }
             if !seen.insert(node) {
@@ -690,6 +687,16 @@ impl Fuser<'_> {
         if keeps.is_empty() {
             return;
         }
+        self.map_region(dims, keeps, steps);
+    }
+
+    /// Whether a value need not be computed any more: it is kept, a value of the place, or a parameter.
+    fn is_there(&self, node: NodeId) -> bool {
+        self.memory.contains_key(&node) || self.uniform.contains(&node) || leaf(self.graph, node).is_some()
+    }
+
+    /// A map region that stores values over `dims`.
+    fn map_region(&mut self, dims: DimSet, keeps: Vec<(NodeId, Place)>, steps: &mut Vec<Step>) {
         let roots: Vec<NodeId> = keeps.iter().map(|&(node, _)| node).collect();
         let nodes = self.needed(&roots, steps);
         let kept = self.regions.groups_of(dims.difference(self.parallel));

@@ -14,7 +14,7 @@ use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Fuser, RECOMPUTE, cost, leaf};
-use crate::graph::regions::{Place, Region, RegionKind, Repeat, State, Step};
+use crate::graph::regions::{Place, Repeat, State, Step};
 use crate::graph::repeats::Nesting;
 use crate::graph::{Graph, NodeId, Op, RepeatId};
 use crate::types::DimSet;
@@ -179,12 +179,7 @@ impl Fuser<'_> {
             shapes.entry(self.loop_dims(node)).or_default().push((node, place));
         }
         for (dims, keeps) in shapes {
-            let roots: Vec<NodeId> = keeps.iter().map(|&(node, _)| node).collect();
-            let nodes = self.needed(&roots, steps);
-            let kept = self.regions.groups_of(dims.difference(self.parallel));
-            let (kind, packed) = (RegionKind::Map, Vec::new());
-            steps.push(Step::Region(Region { kept, kind, nodes, keeps, packed }));
-            self.keep_for_later(steps);
+            self.map_region(dims, keeps, steps);
         }
     }
 
@@ -212,10 +207,7 @@ impl Fuser<'_> {
     fn price_from_memory(&self, root: NodeId) -> u32 {
         let (mut seen, mut todo, mut price) = (FxHashSet::default(), vec![root], 0);
         while let Some(node) = todo.pop() {
-            let there = self.memory.contains_key(&node)
-                || self.uniform.contains(&node)
-                || leaf(self.graph, node).is_some();
-            if !there && seen.insert(node) {
+            if !self.is_there(node) && seen.insert(node) {
                 price += cost(self.graph, node);
                 todo.extend(self.graph.nodes[node].op.args());
             }
