@@ -10,7 +10,7 @@
 //! exponents and in the range where it changes.)
 
 use super::core::Core;
-use super::exp::{LOG2_E, power_of_two, reduce, round_scaled};
+use super::exp::{LOG2_E, magic, power_of_two, reduce};
 use super::parts::{CoreExt, horner, horner_neg};
 
 /// q with e^r - 1 = r + r^2 q(r).
@@ -35,6 +35,10 @@ const EXPM1_F64: [f64; 11] = [
     2.0945817042090558e-09,
 ];
 
+/// The same on the interval of `expm1`.
+const SHIFTED_F32: [f64; 5] = [0.5000001788139343, 0.1666662096977234, 0.04165749251842499, 0.008353636600077152, 0.0014788097469136119];
+const SHIFTED_F64: [f64; 11] = [0.5, 0.16666666666666663, 0.04166666666666742, 0.008333333333337238, 0.0013888888888208594, 0.0001984126983091305, 2.4801589349263122e-5, 2.7557320407439875e-6, 2.755476219483514e-7, 2.5073020352869464e-8, 2.202832271663304e-9];
+
 /// The same for e^-r, where the error for r < 0 counts less.
 const FALLING_F32: [f64; 5] = [
     0.4999998211860657,
@@ -44,10 +48,15 @@ const FALLING_F32: [f64; 5] = [
     0.0013702943688258529,
 ];
 
+/// (r - 1 + e^-r) / r^2 for |r| <= ln 2 / 2.
+pub(super) fn falling_polynomial<C: Core>(c: &mut C, r: C::F) -> C::F {
+    let coefficients: &[f64] = c.by_type(&FALLING_F32, &EXPM1_F64);
+    horner_neg(c, r, coefficients)
+}
+
 /// 1 - e^-r for |r| <= ln 2 / 2; small results are the more accurate ones.
 pub(super) fn one_minus_exp_reduced<C: Core>(c: &mut C, r: C::F) -> C::F {
-    let coefficients: &[f64] = c.by_type(&FALLING_F32, &EXPM1_F64);
-    let q = horner_neg(c, r, coefficients);
+    let q = falling_polynomial(c, r);
     let r2 = c.mul(r, r);
     let minus = c.neg(r2);
     c.fma(minus, q, r)
@@ -66,16 +75,21 @@ pub(super) fn expm1<C: Core>(c: &mut C, x: C::F) -> C::F {
     let (low, high) = c.by_type((-40.0, 89.0), (-80.0, 710.0));
     let y = c.at_least(x, low);
     let y = c.at_most(y, high);
-    let (biased, n) = round_scaled(c, y, LOG2_E, c.bias() - 1);
+    let magic = magic(c, c.bias() - 1);
+    let shifted = c.fma_kk(y, LOG2_E, -0.08496);
+    let biased = c.add_k(shifted, magic);
+    let n = c.add_k(biased, -magic);
     let r = reduce(c, y, n);
-    let coefficients: &[f64] = c.by_type(&EXPM1_F32, &EXPM1_F64);
+    let coefficients: &[f64] = c.by_type(&SHIFTED_F32, &SHIFTED_F64);
     let q = horner(c, r, coefficients);
     let power = power_of_two(c, biased);
     let rest = c.add_k(power, -0.5);
-    let linear = c.fma(power, r, rest);
     let r2 = c.mul(r, r);
-    let square = c.mul(r2, power);
-    let half = c.fma(square, q, linear);
+    let t = c.fma(r2, q, r);
+    let lost = c.sub(power, rest);
+    let lost = c.add_k(lost, -0.5);
+    let part = c.fma(power, t, lost);
+    let half = c.add(part, rest);
     let whole = c.add(half, half);
     let size = c.abs(x);
     let tiny = c.lt_k(size, c.by_type(1e-10, 1e-20));

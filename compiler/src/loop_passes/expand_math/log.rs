@@ -14,17 +14,7 @@ use super::pair::Pair;
 use super::parts::{CoreExt, horner};
 
 /// q with ln(1 + f) = f + f^2 q(f).
-const LN_F32: [f64; 9] = [
-    -0.49999988079071045,
-    0.3333360552787781,
-    -0.25001901388168335,
-    0.1998414695262909,
-    -0.16585327684879303,
-    0.14508448541164398,
-    -0.1377362608909607,
-    0.11070682108402252,
-    -0.04109512269496918,
-];
+const LN_F32: [f64; 9] = [-0.5, 0.3333345055580139, -0.25000110268592834, 0.19990848004817963, -0.1664687991142273, 0.1447763592004776, -0.1316392570734024, 0.10472482442855835, -0.04515155404806137];
 /// g with log2(1 + f) = f C + f g(f).
 const LOG2_F32: [f64; 10] = [
     1.919888603651998e-08,
@@ -52,15 +42,7 @@ const LOG10_F32: [f64; 10] = [
     -0.03263159841299057,
 ];
 /// R with ln((1 + s) / (1 - s)) = 2s + s^3 R(s^2).
-const LN_F64: [f64; 7] = [
-    0.6666666666666734,
-    0.3999999999941634,
-    0.2857142874213494,
-    0.22222198591040376,
-    0.18183563707972536,
-    0.15314060156625706,
-    0.1479590449541066,
-];
+const LN_F64: [f64; 7] = [0.6666666666667282, 0.39999999996099495, 0.2857142940645226, 0.22222137589693514, 0.18186393417353733, 0.15249441318057827, 0.1537400256857735];
 
 /// A base, by its constants in two parts of the type each.
 struct Base {
@@ -172,14 +154,24 @@ fn add_exponent<C: Core>(c: &mut C, e: C::F, base: &Base, value: C::F) -> C::F {
     if base.two.0 == 1.0 { c.add(e, value) } else { c.fma_k(e, base.two.0, value) }
 }
 
-/// The bits of 1, and those of the smallest value that counts as 1 + f with e = 0.
-pub(super) fn split_bits<C: Core>(c: &C) -> (i64, i64) {
-    c.by_type((0x3f80_0000, 0x3f35_04f3), (0x3ff0_0000_0000_0000, 0x3fe6_a09e_667f_3bcd))
+/// The bits of 1.
+pub(super) fn one_bits<C: Core>(c: &C) -> i64 {
+    c.by_type(0x3f80_0000, 0x3ff0_0000_0000_0000)
 }
 
 /// The exponent of `x` relative to [sqrt(1/2), sqrt 2), still as a field of bits with nothing beside it, from positive bits.
 pub(super) fn exponent_field<C: Core>(c: &mut C, bits: C::I) -> C::I {
-    let (_, low) = split_bits(c);
+    let low = c.by_type(0x3f35_04f3, 0x3fe6_a09e_667f_3bcd);
+    field_above(c, bits, low)
+}
+
+/// The same relative to [3/4, 3/2).
+pub(super) fn exponent_field_ln<C: Core>(c: &mut C, bits: C::I) -> C::I {
+    let low = c.by_type(0x3f40_0000, 0x3fe8_0000_0000_0000);
+    field_above(c, bits, low)
+}
+
+fn field_above<C: Core>(c: &mut C, bits: C::I, low: i64) -> C::I {
     let above = c.iadd_k(bits, -low);
     let mask = c.by_type(-0x0080_0000, -0x0010_0000_0000_0000);
     c.iand_k(above, mask)
@@ -226,7 +218,7 @@ fn log_base<C: Core>(c: &mut C, x: C::F, base: &Base) -> C::F {
     let scaled = c.mul_k(x, up);
     let normal = c.select(small, scaled, x);
     let bits = c.bits(normal);
-    let field = exponent_field(c, bits);
+    let field = if base.scale.is_none() { exponent_field_ln(c, bits) } else { exponent_field(c, bits) };
     let fraction = c.isub(bits, field);
     let fraction = c.float_from_bits(fraction);
     let f = c.add_k(fraction, -1.0);
@@ -257,12 +249,12 @@ pub(super) fn ln_reduced<C: Core>(c: &mut C, e: C::F, f: C::F) -> C::F {
 /// ln of a positive normal number as a pair, plus ln 2 where `one_more` holds. Where it is near 1, what is between it and 1 counts in full.
 pub(super) fn ln_pair<C: Core>(c: &mut C, x: Pair<C::F>, one_more: Option<C::M>) -> C::F {
     let bits = c.bits(x.hi);
-    let field = exponent_field(c, bits);
+    let field = exponent_field_ln(c, bits);
     let fraction = c.isub(bits, field);
     let fraction = c.float_from_bits(fraction);
     let f = c.add_k(fraction, -1.0);
     // 2^-e in two factors: the exponent may be the largest.
-    let (one, _) = split_bits(c);
+    let one = one_bits(c);
     let four = c.int(one + (2 << c.fraction_bits()));
     let power = c.isub(four, field);
     let power = c.float_from_bits(power);

@@ -8,19 +8,19 @@
 //! exponents and in the range where it changes.)
 
 use super::core::Core;
-use super::log::{exponent_field, exponent_units, ln_reduced, special_log, split_bits};
+use super::log::{exponent_field_ln, exponent_units, ln_reduced, one_bits, special_log};
 use super::parts::CoreExt;
 
 /// ln(1 + x).
 pub(super) fn log1p<C: Core>(c: &mut C, x: C::F) -> C::F {
     let u = c.add_k(x, 1.0);
     let bits = c.bits(u);
-    let field = exponent_field(c, bits);
+    let field = exponent_field_ln(c, bits);
     let x_bits = c.bits(x);
     let scaled = c.isub(x_bits, field);
     let scaled = c.float_from_bits(scaled);
     // 4 2^-e, which is a normal number also for the largest e.
-    let (one, _) = split_bits(c);
+    let one = one_bits(c);
     let four = c.int(one + (2 << c.fraction_bits()));
     let power = c.isub(four, field);
     let power = c.float_from_bits(power);

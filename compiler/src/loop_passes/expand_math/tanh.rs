@@ -15,7 +15,7 @@ use super::exp::{LOG2_E, power_of_two, reduce_short, round_scaled};
 use super::parts::{CoreExt, horner};
 
 /// p with tanh r = r + r^3 p(r^2).
-const TANH_F32: [f64; 3] = [-0.3333320617675781, 0.13322146236896515, -0.051156021654605865];
+const TANH_F32: [f64; 4] = [-0.333329439163208, 0.1332065612077713, -0.05266712233424187, 0.01642824523150921];
 const TANH_F64: [f64; 8] = [
     -0.33333333333333326,
     0.13333333333329445,
@@ -27,12 +27,15 @@ const TANH_F64: [f64; 8] = [
     0.0005213612757064538,
 ];
 
+const WEIGHT: f64 = 1.0;
+
 /// The hyperbolic tangent.
 pub(super) fn tanh<C: Core>(c: &mut C, x: C::F) -> C::F {
     let sign = c.sign_bit(x);
     let size = c.abs(x);
     let size = c.at_most(size, c.by_type(10.0, 20.0));
-    let shifted = c.add_k(size, -0.09);
+    let shifted = c.add_k(size, -0.377);
+    let shifted = c.at_least(shifted, 0.0);
     let (biased, n) = round_scaled(c, shifted, 2.0 * LOG2_E, c.bias());
     let r = reduce_short(c, size, n, 0.5);
     let coefficients: &[f64] = c.by_type(&TANH_F32, &TANH_F64);
@@ -41,10 +44,11 @@ pub(super) fn tanh<C: Core>(c: &mut C, x: C::F) -> C::F {
     let r3 = c.mul(r2, r);
     let t = c.fma(r3, p, r);
     let power = power_of_two(c, biased);
-    let less = c.add_k(power, -1.0);
-    let more = c.add_k(power, 1.0);
+    let w = c.by_type(WEIGHT, 1.0);
+    let less = c.fma_kk(power, w, -w);
+    let more = c.fma_kk(power, w, w);
     let above = c.fma(t, more, less);
-    let gap = c.fma_kk(t, -2.0, 2.0);
+    let gap = c.fma_kk(t, -2.0 * w, 2.0 * w);
     let below = c.add(above, gap);
     let value = c.div(above, below);
     c.with_sign(value, sign)
