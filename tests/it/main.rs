@@ -19,6 +19,7 @@ mod inputs;
 mod language;
 mod library;
 mod loops;
+mod minimax;
 mod order;
 mod passes;
 mod programs;

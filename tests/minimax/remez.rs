@@ -100,7 +100,8 @@ fn solve(points: &[Point], reference: &[usize], first: usize) -> Vec<Wide> {
     for column in 0..size {
         let scale = |row: &[Wide]| row[column..size].iter().fold(Wide::ZERO, |most, k| most.max(k.abs()));
         let pivot = (column..size).fold(column, |best, row| {
-            let better = rows[row][column].abs() / scale(&rows[row]) > rows[best][column].abs() / scale(&rows[best]);
+            let better =
+                rows[row][column].abs() / scale(&rows[row]) > rows[best][column].abs() / scale(&rows[best]);
             if better { row } else { best }
         });
         rows.swap(column, pivot);
@@ -188,11 +189,16 @@ fn exchange(points: &[Point], first: usize, start: Vec<Wide>, reference: &mut Ve
     best
 }
 
+/// One place of the grid more than there are coefficients, from end to end.
+fn spread(points: &[Point], count: usize) -> Vec<usize> {
+    (0..=count).map(|k| k * (points.len() - 1) / count).collect()
+}
+
 /// The coefficients, rounded from the lowest on, and the largest weighted error.
 pub fn fit(fit: &Fit<'_>) -> (Vec<f64>, f64) {
     let mut points = grid(fit);
     let mut rounded = Vec::with_capacity(fit.count);
-    let mut reference: Vec<usize> = (0..=fit.count).map(|k| k * (points.len() - 1) / fit.count).collect();
+    let mut reference = spread(&points, fit.count);
     let mut coefficients = vec![Wide::ZERO; fit.count];
     for first in 0..fit.count {
         coefficients = exchange(&points, first, coefficients, &mut reference);
@@ -212,4 +218,11 @@ pub fn fit(fit: &Fit<'_>) -> (Vec<f64>, f64) {
     }
     let worst = points.iter().fold(Wide::ZERO, |most, point| most.max((point.weight * point.rest).abs()));
     (rounded, worst.to_f64())
+}
+
+/// The lowest coefficient before it is rounded.
+pub fn first(fit: &Fit<'_>) -> Wide {
+    let points = grid(fit);
+    let mut reference = spread(&points, fit.count);
+    exchange(&points, 0, vec![Wide::ZERO; fit.count], &mut reference)[0]
 }
