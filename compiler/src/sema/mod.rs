@@ -6,7 +6,7 @@
 //! | `items` | the table of a file's items; duplicates |
 //! | `resolve` | checks every name of the user's text, also in functions that nobody calls; unused names |
 //! | `dims` | a kernel's declared types → its dimensions, their sizes and their canonical order |
-//! | `lower` | expressions → nodes |
+//! | `lower` | expressions → nodes; what stands around them in a kernel |
 //! | `calls` | calls: built-ins, inlining |
 //! | `examples` | `example` items: which inputs they give, what they expect |
 //! | `filter` | `sum[j where c](e)` |
