@@ -237,12 +237,15 @@ impl<'a> Bind<'a> {
     }
 
     fn unknown(&self, what: &'static str, name: &str, known: impl Iterator<Item = impl AsRef<str>>) -> Error {
-        Error::UnknownName {
-            kernel: self.kernel.signature().name.clone(),
-            what,
-            name: name.to_owned(),
-            known: known.map(|name| name.as_ref().to_owned()).collect(),
+        // Dimensions may share a name.
+        let mut names: Vec<String> = Vec::new();
+        for name in known {
+            if names.iter().all(|other| other != name.as_ref()) {
+                names.push(name.as_ref().to_owned());
+            }
         }
+        let kernel = self.kernel.signature().name.clone();
+        Error::UnknownName { kernel, what, name: name.to_owned(), known: names }
     }
 }
 

@@ -312,7 +312,10 @@ fn folders_are_taken_whole() {
     write("a/b/two.act", SOFTMAX);
     assert_eq!(folder.succeeds(&["check", "."]), "");
     let differs = folder.run(&["fmt", "--check", "a"]);
-    assert_eq!((differs.status.code(), differs.stdout.as_slice()), (Some(1), &b"a/b/two.act\na/one.act\n"[..]));
+    assert_eq!(
+        (differs.status.code(), differs.stdout.as_slice()),
+        (Some(1), &b"a/b/two.act\na/one.act\n"[..])
+    );
     folder.succeeds(&["fmt", "a"]);
     folder.succeeds(&["fmt", "--check", "."]);
     write("a/b/wrong.act", "kernel f(x: f32[n]) -> f32[n] { y }\n");
