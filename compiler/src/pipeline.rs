@@ -7,9 +7,9 @@ use std::fmt::Display;
 
 use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
-use crate::backend::{self, BackendError};
+use crate::backend::{self, BackendError, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::emit::{self, CompiledKernel};
+use crate::emit::{self, CompiledKernel, Split};
 use crate::graph::{Decl, Graph, regions};
 use crate::loops::{self, Func, Verified};
 use crate::sema;
@@ -207,9 +207,17 @@ pub fn compile_graph(
     let plan = schedule::plan(&graph, &regions, &options.target);
     watch.stage(Stage::Schedule, &kernel, &plan.display(&graph, &regions));
 
-    let mut func = lower::lower(&graph, &regions, &plan);
+    let func = lower::lower(&graph, &regions, &plan);
     check_func(options, "lower", &func);
     watch.stage(Stage::Lowered, &kernel, &func);
+    let split = loop_passes::split::applies(&func).then(|| later(&signature, &func, options));
+    let code = code(func, options, watch)?;
+    Ok(CompiledKernel { split, ..CompiledKernel::new(signature, vec![code]) })
+}
+
+/// Machine code from the loop IR.
+fn code(mut func: Func, options: &Options, watch: &mut dyn Observer) -> Result<MachineCode, BackendError> {
+    let kernel = func.name.clone();
     for pass in loop_passes::NUMERIC {
         (pass.run)(&mut func);
         check_func(options, pass.name, &func);
@@ -230,7 +238,28 @@ pub fn compile_graph(
     watch.stage(Stage::Clif, &kernel, &code);
     let code = backend::encode(code)?;
     watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
-    Ok(CompiledKernel::new(signature, vec![code]))
+    Ok(code)
+}
+
+/// The form of a kernel in which threads share what is in a row.
+fn later(signature: &Signature, func: &Func, options: &Options) -> Split {
+    let (signature, func, options) = (signature.clone(), func.clone(), options.clone());
+    Split::new(move || compile_split(&signature, func.clone(), &options, &mut Blind))
+}
+
+/// Compiles a kernel, given as `lower` left it, in the form in which threads share what is in a row. The bits are the same.
+pub fn compile_split(
+    signature: &Signature,
+    mut func: Func,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let pass = loop_passes::SPLIT;
+    (pass.run)(&mut func);
+    check_func(options, pass.name, &func);
+    watch.pass(pass.name, &func.name, &func);
+    let code = code(func, options, watch)?;
+    Ok(CompiledKernel::new(signature.clone(), vec![code]))
 }
 
 /// A graph that a pass broke is our mistake.

@@ -2,7 +2,7 @@
 //! contract of [`Kernel::from_raw`].
 
 use crate::abi::{
-    Abi, DType, KernelArgs, NUMERICS_VERSION, ParamDecl, ParamKind, PhaseFn, Signature, SizeExpr,
+    Abi, DType, KernelArgs, NUMERICS_VERSION, ParamDecl, ParamKind, Phase, PhaseFn, Signature, SizeExpr,
 };
 use crate::bind::Bind;
 use crate::cpu::Isa;
@@ -19,7 +19,7 @@ use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Kernels that were compiled together. Cheap to clone; the code lives as long as any handle.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ impl Module {
 #[derive(Clone)]
 pub struct Kernel {
     inner: Arc<Inner>,
+    /// The form for calls with fewer places than threads.
+    split: Option<Arc<Split>>,
     threads: usize,
     numerics_version: u32,
 }
@@ -112,7 +114,20 @@ impl Kernel {
         let many = if quick.is_empty() { quick::all(&plan, &abi, &functions) } else { Vec::new() };
         let inner =
             Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
-        Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
+        Ok(Kernel { inner: Arc::new(inner), split: None, threads: 1, numerics_version: NUMERICS_VERSION })
+    }
+
+    /// The same kernel with another form of it, in which threads share what is in a row. `make` is asked for it once, by the
+    /// first call that has fewer places than threads and much to do at each; it must take the same arguments and give the same
+    /// bits. Where `make` gives none, or a call of it fails, calls are made without it.
+    pub fn with_split(mut self, make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Kernel {
+        self.split = Some(Arc::new(Split::new(make)));
+        self
+    }
+
+    /// The form of [`Kernel::with_split`], made if it is not there yet.
+    pub fn split(&self) -> Option<&Kernel> {
+        self.split.as_ref()?.get()
     }
 
     /// The same kernel, whose calls use up to this many threads where the work is large enough; 0 means as many as
@@ -191,6 +206,11 @@ impl Kernel {
         if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
             numbers = self.without_dim_params(numbers)?;
         }
+        if self.threads != 1
+            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
+        {
+            return Ok(());
+        }
         let given = |index: usize| numbers.get(index).copied();
         let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads: self.threads };
         if self.run_quickly(&call) {
@@ -238,6 +258,9 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
+        if threads != 1 && self.run_split(inputs, outputs, numbers, asked, threads) {
+            return Ok(());
+        }
         let given = |index: usize| numbers.get(index);
         let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), threads };
         if asked.is_nothing() && self.run_quickly(&call) {
@@ -254,6 +277,40 @@ impl Kernel {
             Some(quick) => inner.run_quick(&inner.quick, quick, 0, call),
             None => inner.run_quick_later(&inner.quick_many, 0, call),
         }
+    }
+
+    /// Makes the call in the form in which threads share what is in a row, if that pays; otherwise does nothing and returns
+    /// false.
+    #[inline(never)]
+    fn run_split(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        threads: usize,
+    ) -> bool {
+        let Some(split) = &self.split else { return false };
+        let raws = inputs.iter().map(|view| &view.raw).chain(outputs.iter().map(|view| &view.raw));
+        let len = |raw: &Raw| raw.shape().iter().fold(1i64, |len, &size| len.saturating_mul(size));
+        let largest = raws.map(len).max().unwrap_or(0);
+        let threads = thread_count(threads);
+        if threads <= 1 || largest < LEAST_SPLIT {
+            return false;
+        }
+        let Ok(bound) = self.bind_dims(inputs, outputs, asked) else { return false };
+        let Ok(index) = self.inner.pick(&bound.sizes) else { return false };
+        let phases = &self.inner.abi.variants[index].phases;
+        let too_few = |phase: &Phase| {
+            let extent = phase.extent.eval(&bound.sizes).unwrap_or(i64::MAX);
+            let ranges = extent / phase.grain + i64::from(extent % phase.grain != 0);
+            0 < ranges && ranges < i64::try_from(threads).unwrap_or(i64::MAX)
+        };
+        // If it fails, nothing was written; the ordinary way says what is wrong.
+        phases.iter().any(too_few)
+            && split.get().is_some_and(|split| {
+                split.run_generally(inputs, outputs, numbers, asked, threads).is_ok()
+            })
     }
 
     /// Makes the call the short way, or does nothing and returns false.
@@ -413,6 +470,25 @@ fn array<'a>(inputs: &'a [TensorView<'_>], outputs: &'a [TensorViewMut<'_>], slo
     match slot.checked_sub(inputs.len()) {
         None => Some(&inputs[slot].raw).filter(|raw| !raw.absent()),
         Some(output) => outputs.get(output).map(|view| &view.raw),
+    }
+}
+
+/// Elements of the largest array below which splitting rows costs more than it brings.
+const LEAST_SPLIT: i64 = 1 << 18;
+
+/// Another form of a kernel, made when it is first needed.
+struct Split {
+    made: OnceLock<Option<Kernel>>,
+    make: Box<dyn Fn() -> Option<Kernel> + Send + Sync>,
+}
+
+impl Split {
+    fn new(make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Split {
+        Split { made: OnceLock::new(), make: Box::new(make) }
+    }
+
+    fn get(&self) -> Option<&Kernel> {
+        self.made.get_or_init(|| (self.make)()).as_ref()
     }
 }
 

@@ -45,11 +45,18 @@ pub fn load(kernels: Vec<CompiledKernel>) -> Result<Module, EmitError> {
     let memory = Arc::new(memory);
     let mut loaded = Vec::new();
     for (kernel, functions) in kernels.into_iter().zip(functions) {
-        let abi = kernel.abi();
+        let (abi, split) = (kernel.abi(), kernel.split.clone());
         // SAFETY: the functions were compiled for this description and for a level that this machine has (checked
         // above), and live in `memory`. They access what the accesses of the verified loop IR say.
         let kernel = unsafe { Kernel::from_raw(kernel.signature, abi, functions, memory.clone()) };
-        loaded.push(kernel.map_err(EmitError::new)?);
+        let kernel = kernel.map_err(EmitError::new)?;
+        loaded.push(match split {
+            None => kernel,
+            Some(split) => kernel.with_split(move || {
+                let module = load(vec![split.make().ok()?]).ok()?;
+                module.kernels().first().cloned()
+            }),
+        });
     }
     Ok(Module::new(loaded))
 }
