@@ -9,11 +9,14 @@ use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::emit::{self, CompiledKernel, Split};
+use crate::emit::{self, CompiledKernel, Later, Split};
+use crate::graph_passes::decompose::{self, Choice, Found, Normalizer};
+use crate::graph_passes::fuse_again;
 use crate::graph::{Decl, Graph, regions};
 use crate::loops::{self, Func, Verified};
 use crate::sema;
 use crate::target::Target;
+use crate::types::DimSet;
 use crate::{graph, graph_passes, loop_passes, lower, schedule, syntax};
 
 /// What may be chosen from outside.
@@ -29,6 +32,8 @@ pub struct Options {
     pub kernel: Option<String>,
     /// How many threads a call may use.
     pub threads: usize,
+    /// How maxima and the sums of exponentials that they shift are computed.
+    pub normalizer: Normalizer,
     /// Verify the IR after every pass. Always on in debug builds.
     pub verify: bool,
 }
@@ -41,6 +46,7 @@ impl Default for Options {
             dtypes: Vec::new(),
             kernel: None,
             threads: 1,
+            normalizer: Normalizer::Auto,
             verify: cfg!(debug_assertions),
         }
     }
@@ -197,22 +203,77 @@ pub fn compile_graph(
     watch.stage(Stage::Optimized, &kernel, &graph);
     watch.graph(&graph);
 
-    let regions = graph_passes::fuse(&graph);
+    let found = Found::of(&graph);
+    match decompose::choose(&graph, &found, options.normalizer) {
+        Choice::One(normalizer) => {
+            let graph = decomposed(graph, normalizer, None, options, watch);
+            form(&signature, graph, normalizer, options, watch)
+        }
+        Choice::BySize(short, long, guard) => {
+            let over = Some(found.dims);
+            let later = decomposed(graph.clone(), long, over, options, &mut Blind);
+            let in_place = fuse_again(&later, &decompose::again(&later, long)).in_place;
+            let graph = decomposed(graph, short, over, options, watch);
+            let first = form(&signature, graph, short, options, watch)?;
+            let CompiledKernel { variants, split, .. } = first;
+            let mut code = variants.into_iter().next().expect("a form has one variant");
+            code.variant.guard = Some(guard);
+            code.variant.in_place.retain(|pair| in_place.contains(pair));
+            let own = (signature.clone(), options.clone());
+            let later = Later::new(move || form(&own.0, later.clone(), long, &own.1, &mut Blind));
+            Ok(CompiledKernel { split, ..CompiledKernel::open(signature, code, later) })
+        }
+    }
+}
+
+/// A graph after a decomposition.
+fn decomposed(
+    mut graph: Graph,
+    normalizer: Normalizer,
+    over: Option<DimSet>,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Graph {
+    let before = graph.nodes.len();
+    decompose::run(&mut graph, normalizer, over);
+    check_graph(options, "decompose", &graph);
+    if graph.nodes.len() == before {
+        return graph;
+    }
+    watch.pass("decompose", &graph.name, &graph);
+    for pass in graph_passes::AFTER_DECOMPOSE {
+        (pass.run)(&mut graph);
+        check_graph(options, pass.name, &graph);
+        watch.pass(pass.name, &graph.name, &graph);
+    }
+    graph
+}
+
+/// One form of a kernel.
+fn form(
+    signature: &Signature,
+    graph: Graph,
+    normalizer: Normalizer,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let kernel = &graph.name;
+    let regions = fuse_again(&graph, &decompose::again(&graph, normalizer));
     if options.verify
         && let Err(error) = regions::verify(&graph, &regions)
     {
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
-    watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
+    watch.stage(Stage::Regions, kernel, &regions.display(&graph));
     let plan = schedule::plan(&graph, &regions, &options.target);
-    watch.stage(Stage::Schedule, &kernel, &plan.display(&graph, &regions));
+    watch.stage(Stage::Schedule, kernel, &plan.display(&graph, &regions));
 
     let func = lower::lower(&graph, &regions, &plan);
     check_func(options, "lower", &func);
-    watch.stage(Stage::Lowered, &kernel, &func);
-    let split = loop_passes::split::applies(&func).then(|| later(&signature, &func, options));
+    watch.stage(Stage::Lowered, kernel, &func);
+    let split = loop_passes::split::applies(&func).then(|| later(signature, &func, options));
     let code = code(func, options, watch)?;
-    Ok(CompiledKernel { split, ..CompiledKernel::new(signature, vec![code]) })
+    Ok(CompiledKernel { split, ..CompiledKernel::new(signature.clone(), vec![code]) })
 }
 
 /// Machine code from the loop IR.

@@ -61,6 +61,8 @@ pub struct Kernel {
     inner: Arc<Inner>,
     /// The form for calls with fewer places than threads.
     split: Option<Arc<Split>>,
+    /// The form for calls that no variant is for.
+    later: Option<Arc<Later>>,
     threads: usize,
     numerics_version: u32,
 }
@@ -104,7 +106,37 @@ impl Kernel {
         functions: Vec<Vec<PhaseFn>>,
         keep_alive: Arc<dyn Any + Send + Sync>,
     ) -> Result<Kernel, Error> {
-        let plan = Plan::new(&signature, &abi)?;
+        // SAFETY: promised by the caller.
+        unsafe { Kernel::from_parts(signature, abi, functions, keep_alive, None) }
+    }
+
+    /// The same for code whose every variant has a guard: `make` is asked, once, by the first call that none is for, for a kernel
+    /// that is for it. It must take the same arguments; an error says why there is none.
+    ///
+    /// # Safety
+    /// As for [`Kernel::from_raw`].
+    pub unsafe fn from_raw_open(
+        signature: Signature,
+        abi: Abi,
+        functions: Vec<Vec<PhaseFn>>,
+        keep_alive: Arc<dyn Any + Send + Sync>,
+        make: impl Fn() -> Result<Kernel, String> + Send + Sync + 'static,
+    ) -> Result<Kernel, Error> {
+        let later = Some(Arc::new(Later { made: OnceLock::new(), make: Box::new(make) }));
+        // SAFETY: promised by the caller.
+        unsafe { Kernel::from_parts(signature, abi, functions, keep_alive, later) }
+    }
+
+    /// # Safety
+    /// As for [`Kernel::from_raw`].
+    unsafe fn from_parts(
+        signature: Signature,
+        abi: Abi,
+        functions: Vec<Vec<PhaseFn>>,
+        keep_alive: Arc<dyn Any + Send + Sync>,
+        later: Option<Arc<Later>>,
+    ) -> Result<Kernel, Error> {
+        let plan = Plan::new(&signature, &abi, later.is_some())?;
         let counts = abi.variants.iter().map(|variant| variant.phases.len());
         if !counts.eq(functions.iter().map(Vec::len)) {
             let problem = "there is not one function for each phase".to_owned();
@@ -114,7 +146,8 @@ impl Kernel {
         let many = if quick.is_empty() { quick::all(&plan, &abi, &functions) } else { Vec::new() };
         let inner =
             Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
-        Ok(Kernel { inner: Arc::new(inner), split: None, threads: 1, numerics_version: NUMERICS_VERSION })
+        let (inner, numerics_version) = (Arc::new(inner), NUMERICS_VERSION);
+        Ok(Kernel { inner, split: None, later, threads: 1, numerics_version })
     }
 
     /// The same kernel with another form of it, in which threads share what is in a row. `make` is asked for it once, by the
@@ -123,6 +156,21 @@ impl Kernel {
     pub fn with_split(mut self, make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Kernel {
         self.split = Some(Arc::new(Split::new(make)));
         self
+    }
+
+    /// The form for calls that no variant is for, made if it is not there yet.
+    pub fn later(&self) -> Result<&Kernel, Error> {
+        let made = self.later.as_ref().map(|later| later.made.get_or_init(|| (later.make)()));
+        match made {
+            Some(Ok(kernel)) => Ok(kernel),
+            Some(Err(problem)) => Err(self.described(problem)),
+            None => Err(self.described("there is no variant for these sizes")),
+        }
+    }
+
+    #[cold]
+    fn described(&self, problem: &str) -> Error {
+        Error::Description { kernel: self.inner.signature.name.clone(), problem: problem.to_owned() }
     }
 
     /// The form of [`Kernel::with_split`], made if it is not there yet.
@@ -299,7 +347,7 @@ impl Kernel {
             return false;
         }
         let Ok(bound) = self.bind_dims(inputs, outputs, asked) else { return false };
-        let Ok(index) = self.inner.pick(&bound.sizes) else { return false };
+        let Ok(Some(index)) = self.inner.pick(&bound.sizes) else { return false };
         let phases = &self.inner.abi.variants[index].phases;
         let too_few = |phase: &Phase| {
             let extent = phase.extent.eval(&bound.sizes).unwrap_or(i64::MAX);
@@ -338,7 +386,9 @@ impl Kernel {
     ) -> Result<(), Error> {
         let inner = &*self.inner;
         let sizes = self.bind_dims(inputs, outputs, asked)?.sizes;
-        let index = inner.pick(&sizes)?;
+        let Some(index) = inner.pick(&sizes)? else {
+            return self.later()?.run(inputs, outputs, numbers, asked, threads);
+        };
         let array = |slot: usize| array(inputs, outputs, slot);
         inner.check_overlaps(&inner.plan.variants[index], &array)?;
         let mut frame = Frame::default();
@@ -482,6 +532,12 @@ struct Split {
     make: Box<dyn Fn() -> Option<Kernel> + Send + Sync>,
 }
 
+/// The form for calls that no variant is for, made when it is first needed.
+struct Later {
+    made: OnceLock<Result<Kernel, String>>,
+    make: Box<dyn Fn() -> Result<Kernel, String> + Send + Sync>,
+}
+
 impl Split {
     fn new(make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Split {
         Split { made: OnceLock::new(), make: Box::new(make) }
@@ -518,16 +574,16 @@ impl Inner {
         }
     }
 
-    /// The first variant whose guard admits these sizes.
+    /// The first variant whose guard admits these sizes; none only if all have one.
     #[inline]
-    fn pick(&self, sizes: &Sizes) -> Result<usize, Error> {
+    fn pick(&self, sizes: &Sizes) -> Result<Option<usize>, Error> {
         for (index, variant) in self.abi.variants.iter().enumerate() {
             match &variant.guard {
                 Some((size, most)) if self.eval(size, sizes)? > *most => {}
-                Some(_) | None => return Ok(index),
+                Some(_) | None => return Ok(Some(index)),
             }
         }
-        unreachable!("the last variant of `{}` has no guard: the plan was checked", self.signature.name)
+        Ok(None)
     }
 
     #[inline]

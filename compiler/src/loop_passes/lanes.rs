@@ -8,6 +8,7 @@
 //! counted: see `states`.
 
 pub mod split;
+mod stages;
 mod states;
 
 use cranelift_entity::SecondaryMap;
@@ -133,6 +134,23 @@ impl Walk {
 
 /// The state of a block, of which there is one place at least. Takes the reduction's body.
 fn block_value(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    walk: &Walk,
+    block: Value,
+    lane_start: &[Value],
+) -> Vec<Value> {
+    if let [member] = members
+        && let Some((decl, used)) = member.staged()
+    {
+        return stages::block_value(b, reduce, (decl, used), walk, block);
+    }
+    elementwise(b, reduce, members, walk, block, lane_start)
+}
+
+/// The same, made element by element.
+fn elementwise(
     b: &mut Builder<'_>,
     reduce: &mut Reduce,
     members: &[Member],
