@@ -34,6 +34,8 @@ pub struct Options {
     pub threads: usize,
     /// How maxima and the sums of exponentials that they shift are computed.
     pub normalizer: Normalizer,
+    /// Elements of a row above which [`Normalizer::Auto`] looks at it as seldom as possible.
+    pub long_row: i64,
     /// Verify the IR after every pass. Always on in debug builds.
     pub verify: bool,
 }
@@ -47,6 +49,7 @@ impl Default for Options {
             kernel: None,
             threads: 1,
             normalizer: Normalizer::Auto,
+            long_row: decompose::LONG,
             verify: cfg!(debug_assertions),
         }
     }
@@ -204,7 +207,7 @@ pub fn compile_graph(
     watch.graph(&graph);
 
     let found = Found::of(&graph);
-    match decompose::choose(&graph, &found, options.normalizer) {
+    match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
         Choice::One(normalizer) => {
             let graph = decomposed(graph, normalizer, None, options, watch);
             form(&signature, graph, normalizer, options, watch)

@@ -4,6 +4,7 @@ mod accuracy;
 mod aot;
 mod bounds;
 mod cli;
+mod decompose;
 mod diagnostics;
 mod documents;
 mod dtypes;

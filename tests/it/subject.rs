@@ -70,8 +70,13 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options::default())
+}
+
+/// The same with options.
+pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), &Options::default(), &mut keep)?;
+    let compiled = pipeline::compile_graph(source.clone(), options, &mut keep)?;
     let module = jit::load(vec![compiled]).expect("this machine runs its own code");
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {

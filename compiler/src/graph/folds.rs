@@ -46,7 +46,8 @@ pub struct Stage {
     pub terms: Vec<Term>,
     /// What the terms take of an element. Parameters: the element's operands, then what the stage before has closed with.
     pub each: Graph,
-    /// What the next stage gets, or the state if there is none. Parameters: what the stage before has closed with, then the terms.
+    /// What the next stage gets, or the state if there is none. Parameters: how many elements there are, as a number of the first
+    /// state's dtype, what the stage before has closed with, then the terms.
     pub close: Graph,
 }
 

@@ -306,7 +306,7 @@ impl Check<'_> {
                 wanted.push(([&operands[..], &before].concat(), factors.clone()));
                 let last = at + 1 == fold.stages.len();
                 let closed = if last { states.clone() } else { given(&stage.close) };
-                wanted.push(([&before[..], &terms].concat(), closed.clone()));
+                wanted.push(([&states[..1], &before, &terms].concat(), closed.clone()));
                 before = closed;
             }
             for ((name, part), (params, results)) in fold.parts().into_iter().zip(wanted) {

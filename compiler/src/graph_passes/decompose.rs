@@ -116,7 +116,7 @@ impl Normalizer {
 }
 
 /// Elements of a row above which exponentials and a maximum are not looked at three times.
-pub const LONG: i64 = 1 << 20;
+pub const LONG: i64 = 1 << 26;
 
 /// What a graph has that can be decomposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,16 +158,16 @@ pub enum Choice {
 }
 
 /// What becomes of a graph with these groups.
-pub fn choose(graph: &Graph, found: &Found, asked: Normalizer) -> Choice {
+pub fn choose(graph: &Graph, found: &Found, asked: Normalizer, long: i64) -> Choice {
     match asked {
         _ if found.is_empty() => Choice::One(Normalizer::Reload),
         Normalizer::Auto => {
             let fixed = found.dims.iter().map(|dim| graph.dims[dim].fixed()).product::<Option<i64>>();
             let size = SizeExpr::product(found.dims.iter().map(|dim| dim.as_u32()));
             match fixed {
-                Some(size) if size <= LONG => Choice::One(Normalizer::Reload),
+                Some(size) if size <= long => Choice::One(Normalizer::Reload),
                 Some(_) => Choice::One(Normalizer::Online),
-                None => Choice::BySize(Normalizer::Reload, Normalizer::Online, (size, LONG)),
+                None => Choice::BySize(Normalizer::Reload, Normalizer::Online, (size, long)),
             }
         }
         asked => Choice::One(asked),

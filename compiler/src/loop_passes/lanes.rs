@@ -130,6 +130,29 @@ impl Walk {
         };
         Walk { step, n, run_steps, outer, steps }
     }
+
+    /// How many places a block has.
+    fn places(&self, b: &mut Builder<'_>, block: Value) -> Value {
+        let from = b.with_const(Prim::Mul, block, BLOCK_STEPS);
+        let to = b.with_const(Prim::Add, from, BLOCK_STEPS);
+        let to = b.on_index(Prim::SelMin, to, self.steps);
+        let before = |b: &mut Builder<'_>, steps: Value| {
+            let (runs, rest) = match self.outer {
+                None => (None, steps),
+                Some(_) => {
+                    let runs = b.on_index(Prim::IDiv, steps, self.run_steps);
+                    (Some(runs), b.on_index(Prim::IRem, steps, self.run_steps))
+                }
+            };
+            let rest = b.with_const(Prim::Mul, rest, self.step);
+            let rest = b.on_index(Prim::SelMin, rest, self.n);
+            let Some(runs) = runs else { return rest };
+            let runs = b.on_index(Prim::Mul, runs, self.n);
+            b.on_index(Prim::Add, runs, rest)
+        };
+        let (to, from) = (before(b, to), before(b, from));
+        b.on_index(Prim::Sub, to, from)
+    }
 }
 
 /// The state of a block, of which there is one place at least. Takes the reduction's body.

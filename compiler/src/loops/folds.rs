@@ -40,7 +40,8 @@ pub struct Stage {
     pub terms: Vec<Term>,
     /// What the terms take of an element: from its operands and what the stage before has closed with.
     pub each: Part,
-    /// What the next stage gets, or the state: from what the stage before has closed with and the terms.
+    /// What the next stage gets, or the state: from how many elements there are (as the first state's type), what the stage before
+    /// has closed with and the terms.
     pub close: Part,
 }
 

@@ -795,7 +795,7 @@ fn fold(func: &Func, consts: &[Option<u64>], decl: &FoldDecl) -> Result<(), Stri
         wanted.push(([&operands[..], &before].concat(), factors));
         let last = at + 1 == decl.stages.len();
         let closed = if last { states.clone() } else { types(&stage.close.block.yields) };
-        wanted.push(([&before[..], &terms].concat(), closed.clone()));
+        wanted.push(([&states[..1], &before, &terms].concat(), closed.clone()));
         before = closed;
     }
     for ((name, part), (params, yields)) in decl.parts().into_iter().zip(wanted) {

@@ -165,17 +165,17 @@ fn merge(dtype: DType) -> Graph {
 
 fn stages(dtype: DType) -> Vec<Stage> {
     let sum = Term::Of(Reduction::Sum);
-    let mut each = Part::new("each", &floats(dtype, ["x"]), dtype);
-    let (x, one) = (each.param(0), each.number(1.0));
-    let each = each.finish(&floats(dtype, ["x", "one"]), &[x, one]);
-    let mut close = Part::new("close", &floats(dtype, ["sum", "count"]), dtype);
-    let (total, count) = (close.param(0), close.param(1));
+    let each = Part::new("each", &floats(dtype, ["x"]), dtype);
+    let x = each.param(0);
+    let each = each.finish(&floats(dtype, ["x"]), &[x]);
+    let mut close = Part::new("close", &floats(dtype, ["count", "sum"]), dtype);
+    let (count, total) = (close.param(0), close.param(1));
     let mean = close.prim(Prim::Div, &[total, count]);
-    let close = close.finish(&floats(dtype, ["count", "mean"]), &[count, mean]);
-    let first = Stage { terms: vec![sum, sum], each, close };
+    let close = close.finish(&floats(dtype, ["mean"]), &[mean]);
+    let first = Stage { terms: vec![sum], each, close };
 
-    let mut each = Part::new("each", &floats(dtype, ["x", "count", "mean"]), dtype);
-    let (x, mean) = (each.param(0), each.param(2));
+    let mut each = Part::new("each", &floats(dtype, ["x", "mean"]), dtype);
+    let (x, mean) = (each.param(0), each.param(1));
     let d = each.prim(Prim::Sub, &[x, mean]);
     let each = each.finish(&floats(dtype, ["d", "d", "d"]), &[d, d, d]);
     let mut close = Part::new("close", &floats(dtype, ["count", "mean", "sum", "squares"]), dtype);

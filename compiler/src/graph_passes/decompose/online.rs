@@ -88,8 +88,8 @@ fn stages(terms: &Terms<'_>) -> Vec<Stage> {
     let each = Part::new("each", &operands, terms.dtype);
     let u = each.param(0);
     let each = each.finish(&terms.floats(["u"]), &[u]);
-    let mut close = Part::new("close", &terms.floats(["m"]), terms.dtype);
-    let max = close.param(0);
+    let mut close = Part::new("close", &terms.floats(["count", "m"]), terms.dtype);
+    let max = close.param(1);
     let shift = close.unless_minus_infinity(max, max, 0.0);
     let close = close.finish(&closed, &[max, shift]);
     let first = Stage { terms: vec![Term::Of(terms.reduction())], each, close };
@@ -102,9 +102,10 @@ fn stages(terms: &Terms<'_>) -> Vec<Stage> {
     let names = terms.floats((0..factors.len()).map(|at| format!("t{at}")));
     let each = each.finish(&names, &factors);
     let sums = terms.floats((0..terms.len()).map(|at| format!("s{at}")));
-    let close = Part::new("close", &[&closed[..], &sums].concat(), terms.dtype);
+    let count = terms.floats(["count"]);
+    let close = Part::new("close", &[&count[..], &closed, &sums].concat(), terms.dtype);
     let state: Vec<NodeId> =
-        std::iter::once(close.param(0)).chain((0..terms.len()).map(|at| close.param(2 + at))).collect();
+        std::iter::once(close.param(1)).chain((0..terms.len()).map(|at| close.param(3 + at))).collect();
     let close = close.finish(&terms.state("", &["m"]), &state);
     vec![first, Stage { terms: terms.kinds(), each, close }]
 }

@@ -21,6 +21,9 @@ pub(super) fn block_value(
 ) -> Vec<Value> {
     let lanes = b.func.values[used.args[0]].lanes;
     let whole = if reduce.order == Order::Column { lanes } else { 1 };
+    let count = walk.places(b, block);
+    let count = b.push(Type::scalar(decl.states[0].0), Inst::Convert(count));
+    let count = splat(b, count, whole);
     let mut closed: Vec<Value> = Vec::new();
     for (at, stage) in decl.stages.iter().enumerate() {
         let spread: Vec<Value> = closed.iter().map(|&value| splat(b, value, lanes)).collect();
@@ -35,7 +38,7 @@ pub(super) fn block_value(
         }
         let start = constants(b, &types, &states::first(&members, &types));
         let terms = elementwise(b, &mut own, &members, walk, block, &start);
-        closed = stage.close.at(b.func, whole, &[&closed[..], &terms].concat(), &mut b.stmts);
+        closed = stage.close.at(b.func, whole, &[&[count], &closed[..], &terms].concat(), &mut b.stmts);
     }
     closed
 }

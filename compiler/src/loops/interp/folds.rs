@@ -118,7 +118,13 @@ impl<'a> Machine<'a> {
                 super::fold(lane::combine(term.reduction(), elem), states)
             });
             let whole: Vec<u64> = whole.collect();
-            closed = self.part(&stage.close, &[&closed[..], &whole].concat());
+            let count = lanes.iter().map(Vec::len).sum::<usize>();
+            let count = match decl.states[0].0 {
+                Elem::F64 => (count as f64).to_bits(),
+                Elem::F32 => u64::from((count as f32).to_bits()),
+                _ => count as u64,
+            };
+            closed = self.part(&stage.close, &[&[count], &closed[..], &whole].concat());
         }
         closed
     }
