@@ -137,7 +137,7 @@ pub struct Compile {
     /// The dtype of a dtype parameter of the kernel
     #[arg(long = "dtype", value_name = "NAME=DTYPE", value_parser = inputs::dtype)]
     pub dtypes: Vec<(String, DType)>,
-    /// The machine: host, x86-64-v1 to x86-64-v4 (v1 to v4), aarch64
+    /// The machine: host, x86-64-v1 to x86-64-v4 (v1 to v4); aarch64 up to the loops, as no code is made for it
     #[arg(long, value_name = "TARGET", default_value = "host", value_parser = target)]
     pub target: Target,
     /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
@@ -170,7 +170,12 @@ pub fn normalizer(name: &str) -> Result<Normalizer, String> {
 /// A target on the command line.
 pub fn target(name: &str) -> Result<Target, String> {
     Target::named(name).ok_or_else(|| {
-        let names: Vec<&str> = Target::names().collect();
-        format!("there is no target of that name; there are host, {}", names.join(", "))
+        let has_code = |name: &&str| Target::named(name).is_some_and(|target| target.has_code());
+        let (with, without): (Vec<&str>, Vec<&str>) = Target::names().partition(has_code);
+        let mut message = format!("there is no target of that name; there are host, {}", with.join(", "));
+        if !without.is_empty() {
+            message.push_str(&format!("; without code, for `dump` up to loops: {}", without.join(", ")));
+        }
+        message
     })
 }

@@ -7,7 +7,7 @@ use act_runtime::abi::{
     ABI_VERSION, DType, DimKind, NUMERICS_VERSION, ParamDecl, ParamKind, Phase, Signature, SizeExpr, Variant,
 };
 
-use super::CompiledKernel;
+use super::{CompiledKernel, interface};
 use crate::backend::MachineCode;
 
 /// The Rust file of the object file that [`object()`](super::object()) makes of these kernels.
@@ -35,6 +35,11 @@ impl Display for Function<'_> {
         }
         if signature.doc.is_empty() {
             writeln!(f, "/// The kernel `{}`.", signature.name)?;
+        }
+        for decl in &signature.params {
+            if let Some(range) = interface::range(decl) {
+                writeln!(f, "///\n/// `{}` must be in `{range}`.", decl.name)?;
+            }
         }
         let name = identifier(&signature.name);
         writeln!(f, "#[allow(clippy::all, non_snake_case)]")?;

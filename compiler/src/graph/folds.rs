@@ -89,17 +89,7 @@ impl Fold {
 
 /// A graph without dimensions and nodes: a part of a fold, to be filled.
 pub fn part(name: &str) -> Graph {
-    Graph {
-        name: name.to_owned(),
-        doc: String::new(),
-        dims: PrimaryMap::new(),
-        dim_params: Vec::new(),
-        params: Vec::new(),
-        folds: PrimaryMap::new(),
-        repeats: PrimaryMap::new(),
-        nodes: PrimaryMap::new(),
-        results: Vec::new(),
-    }
+    Graph::new(name)
 }
 
 /// The declaration of a number in a part.

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use cranelift_entity::PrimaryMap;
-
 use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use super::folds::Stage;
 use crate::diag::Span;
@@ -89,17 +87,7 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, ParseError> {
 
 impl Block<'_> {
     fn graph(self) -> Result<Graph, ParseError> {
-        let mut graph = Graph {
-            name: String::new(),
-            doc: self.doc,
-            dims: PrimaryMap::new(),
-            dim_params: Vec::new(),
-            params: Vec::new(),
-            folds: PrimaryMap::new(),
-            repeats: PrimaryMap::new(),
-            nodes: PrimaryMap::new(),
-            results: Vec::new(),
-        };
+        let mut graph = Graph { doc: self.doc, ..Graph::new("") };
         // The header speaks of dimensions by name, so the line that names them is read first.
         let (dims, rest): (Vec<Line<'_>>, Vec<Line<'_>>) =
             self.body.into_iter().partition(|(_, text)| text.starts_with("dims "));
