@@ -10,6 +10,8 @@ use act::graph::{Constant, Graph, Node};
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
+use act::graph_passes::fuse;
+use act::{lower, schedule};
 use act::types::{DimId, DimKind};
 use act::{DType, Kernel, TensorView, TensorViewMut};
 
@@ -68,8 +70,13 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options::default())
+}
+
+/// The same with options.
+pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), &Options::default(), &mut keep)?;
+    let compiled = pipeline::compile_graph(source.clone(), options, &mut keep)?;
     let module = jit::load(vec![compiled]).expect("this machine runs its own code");
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
@@ -80,6 +87,32 @@ pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
         layout,
         kernel: module.kernels()[0].clone(),
     })
+}
+
+/// The form of a kernel in which threads share what is in a row.
+pub struct Split {
+    /// After the numeric passes.
+    pub numeric: Func,
+    /// After all passes.
+    pub layout: Func,
+}
+
+impl Subject {
+    /// Its form in which threads share what is in a row, if it has one.
+    pub fn split(&self) -> Option<Split> {
+        let options = Options::default();
+        let regions = fuse(&self.optimized);
+        let plan = schedule::plan(&self.optimized, &regions, &options.target);
+        let func = lower::lower(&self.optimized, &regions, &plan);
+        if !act::loop_passes::split::applies(&func) {
+            return None;
+        }
+        let mut keep = Keep::default();
+        let signature = pipeline::signature(&self.source);
+        pipeline::compile_split(&signature, func, &options, &mut keep).expect("the target is this machine");
+        let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
+        Some(Split { numeric, layout })
+    }
 }
 
 /// What one call gets: the sizes of all dimensions and the elements of each parameter, dense.
@@ -338,7 +371,11 @@ impl Subject {
                 TensorViewMut::from_raw(dtype, place.start(), &place.shape, &place.strides)
             })
             .collect();
-        let kernel = self.kernel.clone().with_threads(how.threads);
+        let kernel = match how.split {
+            true => self.kernel.split().expect("the kernel has this form").clone(),
+            false => self.kernel.clone(),
+        };
+        let kernel = kernel.with_threads(how.threads);
         if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
@@ -371,11 +408,14 @@ pub struct How {
     pub in_place: Vec<(u32, u32)>,
     /// Whether parameters with a default are left out.
     pub defaults: bool,
+    /// Whether to call the form in which threads share what is in a row.
+    pub split: bool,
 }
 
 impl How {
     /// The simplest way.
-    pub const PLAIN: How = How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false };
+    pub const PLAIN: How =
+        How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false, split: false };
 }
 
 /// Gives memory for arrays.

@@ -28,7 +28,7 @@ struct Function<'a>(&'a CompiledKernel);
 
 impl Display for Function<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let CompiledKernel { signature, variants } = self.0;
+        let CompiledKernel { signature, variants, .. } = self.0;
         let isa = variants.first().map_or("other", |code| code.target.name());
         for line in signature.doc.lines() {
             writeln!(f, "{}", format!("/// {line}").trim_end())?;

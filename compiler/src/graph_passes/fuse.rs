@@ -31,7 +31,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::regions::{Group, Place, Region, RegionKind, Regions, Step};
 use crate::graph::repeats::Nesting;
-use crate::graph::{Form, Graph, NodeId, Op, RepeatId};
+use crate::graph::{FoldId, Form, Graph, NodeId, Op, RepeatId};
 use crate::types::{DType, DimSet};
 use dims::{crossed, groups, parallel_dims, trailing, unrolled_dims};
 use in_place::in_place;
@@ -42,6 +42,11 @@ pub const RECOMPUTE: u32 = 10;
 
 /// Groups the nodes of `graph` into loop nests.
 pub fn fuse(graph: &Graph) -> Regions {
+    fuse_again(graph, &[])
+}
+
+/// The same, with values that no region keeps for a later one.
+pub fn fuse_again(graph: &Graph, again: &[NodeId]) -> Regions {
     let unrolled = unrolled_dims(graph);
     let nesting = Nesting::of(graph);
     let (parallel, lanes) = parallel_dims(graph, unrolled, &nesting);
@@ -52,6 +57,7 @@ pub fn fuse(graph: &Graph) -> Regions {
         looped: repeat::from_parallel_loops(graph, &nesting, parallel),
         nesting,
         repeats: 0,
+        again: again.iter().copied().collect(),
         parts: result_parts(graph),
         regions: Regions { lanes, ..Regions::default() },
         memory: FxHashMap::default(),
@@ -92,6 +98,8 @@ struct Fuser<'g> {
     nesting: Nesting,
     /// Nodes of loops in the parallel loop, and what comes after them.
     looped: SecondaryMap<NodeId, bool>,
+    /// Values that are not kept, however dear.
+    again: FxHashSet<NodeId>,
     /// How many loops of the graph are being planned, one in the other.
     repeats: u32,
     /// Results whose memory holds a kept value.
@@ -107,6 +115,8 @@ struct Nest {
     operand: DimSet,
     dims: DimSet,
     wide: bool,
+    /// A fold with stages, which shares its loop with nothing else.
+    alone: Option<FoldId>,
 }
 
 impl Fuser<'_> {
@@ -183,11 +193,15 @@ impl Fuser<'_> {
     fn nest(&self, reduce: NodeId) -> Nest {
         let op = &self.graph.nodes[reduce].op;
         let (args, dims) = op.runs_over().expect("it is a reduction");
+        let alone = match op {
+            Op::Fold { fold, .. } => (!self.graph.folds[*fold].stages.is_empty()).then_some(*fold),
+            _ => None,
+        };
         let wide = match op {
             Op::Fold { fold, .. } => self.graph.folds[*fold].is_wide(),
             _ => args.iter().any(|&arg| self.graph.nodes[arg].dtype == DType::F64),
         };
-        Nest { form: self.graph.form(args, dims), operand: self.graph.operand_dims(args), dims, wide }
+        Nest { form: self.graph.form(args, dims), operand: self.graph.operand_dims(args), dims, wide, alone }
     }
 
     fn levels_of(

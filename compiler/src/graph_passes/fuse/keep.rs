@@ -23,7 +23,8 @@ impl Fuser<'_> {
             for node in self.frontier(&shared, last) {
                 let dims = self.loop_dims(node);
                 let computed_over = self.region_dims(region);
-                if dims != computed_over || self.price(node, &shared) <= RECOMPUTE {
+                let cheap = self.again.contains(&node) || self.price(node, &shared) <= RECOMPUTE;
+                if dims != computed_over || cheap {
                     continue;
                 }
                 let place = self.place_for(node, last);
