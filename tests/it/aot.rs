@@ -42,7 +42,7 @@ fn guard(mut kernels: Vec<CompiledKernel>) -> Vec<CompiledKernel> {
         return kernels;
     };
     let mut long = kernels.remove(at).variants.remove(0);
-    let CompiledKernel { signature, mut variants } = kernels.remove(at - 1);
+    let CompiledKernel { signature, mut variants, split: _ } = kernels.remove(at - 1);
     let mut short = variants.remove(0);
     short.variant.guard = Some((SizeExpr::Dim(1), 8));
     long.kernel.clone_from(&short.kernel);

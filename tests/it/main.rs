@@ -25,6 +25,7 @@ mod programs;
 mod random;
 mod reference;
 mod roundtrip;
+mod same_bits;
 mod split;
 mod stages;
 mod subject;

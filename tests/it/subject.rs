@@ -13,7 +13,7 @@ use act::pipeline::{self, Blind, Observer, Options};
 use act::graph_passes::fuse;
 use act::{lower, schedule};
 use act::types::{DimId, DimKind};
-use act::{DType, Kernel, TensorView, TensorViewMut};
+use act::{DType, Kernel, Target, TensorView, TensorViewMut};
 
 use crate::inputs::Input;
 
@@ -70,8 +70,14 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
+    subject_for(file, source, &Target::host())
+}
+
+/// A graph, compiled for a level that this machine has.
+pub fn subject_for(file: &str, source: Graph, target: &Target) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), &Options::default(), &mut keep)?;
+    let options = Options { target: target.clone(), ..Options::default() };
+    let compiled = pipeline::compile_graph(source.clone(), &options, &mut keep)?;
     let module = jit::load(vec![compiled]).expect("this machine runs its own code");
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
@@ -319,8 +325,23 @@ impl Subject {
         self.execute_in(data, how, &mut heap)
     }
 
+    /// The same, with the call made by `call`.
+    pub fn execute_by(&self, data: &Data, how: &How, call: &dyn Fn(&mut dyn FnMut())) -> Vec<Array> {
+        self.execute_with(data, how, &mut Heap::default(), call)
+    }
+
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
+        self.execute_with(data, how, memory, &|call| call())
+    }
+
+    fn execute_with(
+        &self,
+        data: &Data,
+        how: &How,
+        memory: &mut dyn Memory,
+        make: &dyn Fn(&mut dyn FnMut()),
+    ) -> Vec<Array> {
         let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
             let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
@@ -371,7 +392,9 @@ impl Subject {
             false => self.kernel.clone(),
         };
         let kernel = kernel.with_threads(how.threads);
-        if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
+        let mut outcome = Ok(());
+        make(&mut || outcome = kernel.call(&inputs, &mut outputs, &numbers));
+        if let Err(error) = outcome {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
         // SAFETY: as above.
