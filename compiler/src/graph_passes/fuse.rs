@@ -915,7 +915,8 @@ fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            let open = alike && !read(&steps[..shared]) && !is_gathered(graph, param as u32);
+            let across = || is_gathered(graph, param as u32) || is_read_across(graph, regions, param as u32);
+            let open = alike && !read(&steps[..shared]) && !across();
             if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
@@ -929,6 +930,15 @@ fn is_gathered(graph: &Graph, param: u32) -> bool {
     graph.nodes.values().any(|node| match &node.op {
         Op::Gather { args, .. } => leaf(graph, args[0]).is_some_and(|leaf| leaf.param == param),
         _ => false,
+    })
+}
+
+/// Whether a place reads what a parameter has at other parallel places, along another name: maybe where a result is written
+/// already.
+fn is_read_across(graph: &Graph, regions: &Regions, param: u32) -> bool {
+    let parallel = |dim: &DimId| regions.parallel.iter().any(|&group| regions.groups[group].contains(dim));
+    graph.nodes.keys().filter_map(|node| leaf(graph, node)).any(|leaf| {
+        leaf.param == param && leaf.names.iter().any(|(from, _)| parallel(from))
     })
 }
 
