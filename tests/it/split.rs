@@ -114,7 +114,7 @@ const LONG: [(&str, &str, &str); 17] = [
     ("types-mixed", "double_columns", "d"),
     ("types-mixed", "whole_numbers", "d"),
     ("reduce-orders", "nested", "n"),
-    ("softmax-columns", "softmax", "d"),
+    ("softmax-columns", "first", "d"),
     ("reduction-online", "logsumexp_online", "d"),
     ("reduction-online", "softmax_columns", "d"),
     ("reduction-online", "filtered", "d"),
