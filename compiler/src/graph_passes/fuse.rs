@@ -266,7 +266,9 @@ pub fn cost(graph: &Graph, node: NodeId) -> u32 {
         Op::Prim(prim, _) => match (prim.class(), prim) {
             (Class::Expanded, Prim::ExpNonpos) => 12,
             (Class::Expanded, Prim::Rsqrt) => 8,
-            (Class::Expanded, Prim::Pow | Prim::Sin | Prim::Cos | Prim::Tan | Prim::Atan2) => 50,
+            (Class::Expanded, Prim::Cbrt | Prim::Asinh | Prim::Acosh | Prim::Atanh) => 55,
+            (Class::Expanded, Prim::Erfc | Prim::Atan2) => 70,
+            (Class::Expanded, Prim::Pow | Prim::Sin | Prim::Cos | Prim::Tan) => 125,
             (Class::Expanded, _) => 20,
             (_, Prim::Div | Prim::Sqrt) => 4,
             _ => 1,
