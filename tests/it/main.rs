@@ -7,6 +7,7 @@ mod cli;
 mod diagnostics;
 mod documents;
 mod dtypes;
+mod edge_table;
 mod edges;
 mod engines;
 mod examples;
