@@ -4,7 +4,7 @@
 //! - both lie where the error analysis ([`crate::bounds`]) says, and so does what the formula gives in real numbers;
 //! - a row's bits don't depend on how many rows there are.
 
-use act::graph::{Constant, Decl, Op};
+use act::graph::{Decl, Op};
 use act::loops::interp;
 use act::types::{DimId, DimKind, DimSet};
 
@@ -61,7 +61,7 @@ pub fn within_bounds(
     subject: &Subject,
     data: &Data,
     found: &[interp::Array],
-    given: &[Constant],
+    given: &bounds::Known,
     narrow: bool,
 ) {
     let exact = subject.exact(data);
