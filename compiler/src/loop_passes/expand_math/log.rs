@@ -191,6 +191,13 @@ pub(super) fn exponent_field_ln<C: Core>(c: &mut C, bits: C::I) -> C::I {
     field_above(c, bits, low)
 }
 
+/// The same relative to (3/4, 3/2] where `below` is 0, and to [3/4, 3/2) where it is 1.
+pub(super) fn exponent_field_ln_by<C: Core>(c: &mut C, bits: C::I, below: C::I) -> C::I {
+    let bits = c.iadd(bits, below);
+    let low = c.by_type(0x3f40_0001, 0x3fe8_0000_0000_0001);
+    field_above(c, bits, low)
+}
+
 fn field_above<C: Core>(c: &mut C, bits: C::I, low: i64) -> C::I {
     let above = c.iadd_k(bits, -low);
     let mask = c.by_type(-0x0080_0000, -0x0010_0000_0000_0000);

@@ -1,25 +1,26 @@
 //! `log1p`.
 //!
-//! Formula: e is the exponent of u, about 1 + x; f = 2^-e (1 + x) - 1 is then formed from x itself, as
+//! Formula: e is the exponent of u = 1 + x, rounded; f = 2^-e (1 + x) - 1 is then formed from x itself, as
 //! x 2^-e + (2^-e - 1). With 1 + f in [3/4, 3/2) that sum is exact wherever it counts: x 2^-e is then a number between 1/4 and
 //! 2 (e > 0), or -1/4 or less (e < 0), and a multiple of the last place of f. (With 1 + f down to sqrt(1/2) it is not for x
 //! between sqrt 2 - 1 and 1/2, and the error is 1.53 ulp.) Then as in `log`.
-//! u is 1 + x less a last place of x, so that the x just below 1/2, whose sum would be rounded up to 3/2, has e = 0.
+//! u may have been rounded to 3/2 or to 3/4, where x is just beside 1/2 or -1/4: both then count as e = 0, by the sign of x.
+//! (Two operations; without them the number next to 1/2 has 1.27 ulp.)
 //! x 2^-e is taken on the bits; that is right wherever e is not 0, since x is then a normal number.
 //! x = -1 gives -inf, x < -1 NaN, +inf and NaN themselves. The sign of x is put back last, for -0.
 //! Measured: see `tests/it/accuracy.rs`.
 
 use super::core::Core;
-use super::log::{exponent_field_ln, exponent_units, ln_reduced, one_bits};
+use super::log::{exponent_field_ln_by, exponent_units, ln_reduced, one_bits};
 use super::parts::CoreExt;
 
 /// ln(1 + x).
 pub(super) fn log1p<C: Core>(c: &mut C, x: C::F) -> C::F {
-    let less = c.by_type(1.0 - 2f64.powi(-23), 1.0 - 2f64.powi(-52));
-    let u = c.fma_kk(x, less, 1.0);
+    let u = c.add_k(x, 1.0);
     let bits = c.bits(u);
-    let field = exponent_field_ln(c, bits);
     let x_bits = c.bits(x);
+    let negative = c.shr_u(x_bits, c.by_type(31, 63));
+    let field = exponent_field_ln_by(c, bits, negative);
     let scaled = c.isub(x_bits, field);
     let scaled = c.float_from_bits(scaled);
     // 4 2^-e, which is a normal number also for the largest e.
