@@ -356,9 +356,9 @@ impl Kernel {
         };
         // If it fails, nothing was written; the ordinary way says what is wrong.
         phases.iter().any(too_few)
-            && split.get().is_some_and(|split| {
-                split.run_generally(inputs, outputs, numbers, asked, threads).is_ok()
-            })
+            && split
+                .get()
+                .is_some_and(|split| split.run_generally(inputs, outputs, numbers, asked, threads).is_ok())
     }
 
     /// Makes the call the short way, or does nothing and returns false.

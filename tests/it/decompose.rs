@@ -157,7 +157,8 @@ fn rows(normalizer: Normalizer, dtype: DType) -> Vec<Kernel> {
 
 /// Logits that have led to NaN elsewhere, and ordinary ones; all are finite but for some -inf.
 fn logits(length: usize) -> Vec<(&'static str, Vec<f32>)> {
-    let random = |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
+    let random =
+        |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
     let make = |value: &dyn Fn(usize) -> f32| (0..length).map(value).collect::<Vec<f32>>();
     vec![
         ("random", make(&|at| 20.0 * random(at) - 10.0)),
@@ -170,7 +171,10 @@ fn logits(length: usize) -> Vec<(&'static str, Vec<f32>)> {
         ("equal", make(&|_| -7.25)),
         ("one large", make(&|at| if at == length / 2 { 3.4e38 } else { random(at) })),
         ("one largest", make(&|at| if at == length - 1 { f32::MAX } else { -f32::MAX })),
-        ("some -inf", make(&|at| if at % 5 < 3 && at + 1 < length { f32::NEG_INFINITY } else { 5.0 * random(at) })),
+        (
+            "some -inf",
+            make(&|at| if at % 5 < 3 && at + 1 < length { f32::NEG_INFINITY } else { 5.0 * random(at) }),
+        ),
         ("-inf but one", make(&|at| if at == length / 3 { -2.0 } else { f32::NEG_INFINITY })),
     ]
 }
@@ -221,7 +225,9 @@ fn expected(x: &[f64], dtype: DType) -> Vec<Vec<(f64, f64)>> {
     let weights: f64 = x
         .iter()
         .enumerate()
-        .map(|(at, x)| at as f64 * (x - max).exp() * if x.is_finite() { (x - max).abs().min(1e3) } else { 0.0 })
+        .map(|(at, x)| {
+            at as f64 * (x - max).exp() * if x.is_finite() { (x - max).abs().min(1e3) } else { 0.0 }
+        })
         .sum();
     let mean = weighted / sum;
     let off = (2.0 * s + 20.0) * UNIT * mean + UNIT * weights / sum + last * mean + tiny;
@@ -287,12 +293,15 @@ fn long_rows_of_logits_keep_the_bounds() {
 #[test]
 fn the_longest_row_sums_to_1() {
     let length = 1usize << 24;
-    let random = |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
+    let random =
+        |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
     let x: Vec<f32> = (0..length).map(|at| 8.0 * random(at)).collect();
     let mut y = vec![0f32; length];
     for way in WAYS {
         let softmax = rows(way, DType::F32).remove(0);
-        softmax.call(&[view(&x, [length])], &mut [view_mut(&mut y, [length])], &[]).expect("a call that fits");
+        softmax
+            .call(&[view(&x, [length])], &mut [view_mut(&mut y, [length])], &[])
+            .expect("a call that fits");
         let sum: f64 = y.iter().map(|&y| f64::from(y)).sum();
         assert!((sum - 1.0).abs() < 1e-6, "{}: the row sums to {sum}", way.name());
     }
@@ -338,7 +347,8 @@ kernel layer(x: f32[.., d]) -> f32[.., d] { layer_norm[d](x) }
 
 #[test]
 fn one_pass_moments_are_accurate() {
-    let random = |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
+    let random =
+        |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
     let kernels = act::compile_with(MOMENTS, &options(Normalizer::Online)).expect("a text");
     let [var, mean, layer] = ["var", "mean", "layer"].map(|name| kernels.kernel(name).expect("it is there"));
     for length in [1usize, 2, 31, 33, 8191, 8192, 8193, 100_000, 1 << 20] {

@@ -7,13 +7,13 @@ use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Graph, Node};
+use act::graph_passes::fuse;
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
-use act::graph_passes::fuse;
-use act::{lower, schedule};
 use act::types::{DimId, DimKind};
-use act::{DType, Kernel, TensorView, TensorViewMut};
+use act::{DType, Kernel, Target, TensorView, TensorViewMut};
+use act::{lower, schedule};
 
 use crate::inputs::Input;
 
@@ -71,6 +71,11 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
     subject_with(file, source, &Options::default())
+}
+
+/// A graph, compiled for a level that this machine has.
+pub fn subject_for(file: &str, source: Graph, target: &Target) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options { target: target.clone(), ..Options::default() })
 }
 
 /// The same with options.
@@ -324,8 +329,23 @@ impl Subject {
         self.execute_in(data, how, &mut heap)
     }
 
+    /// The same, with the call made by `call`.
+    pub fn execute_by(&self, data: &Data, how: &How, call: &dyn Fn(&mut dyn FnMut())) -> Vec<Array> {
+        self.execute_with(data, how, &mut Heap::default(), call)
+    }
+
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
+        self.execute_with(data, how, memory, &|call| call())
+    }
+
+    fn execute_with(
+        &self,
+        data: &Data,
+        how: &How,
+        memory: &mut dyn Memory,
+        make: &dyn Fn(&mut dyn FnMut()),
+    ) -> Vec<Array> {
         let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
             let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
@@ -376,7 +396,9 @@ impl Subject {
             false => self.kernel.clone(),
         };
         let kernel = kernel.with_threads(how.threads);
-        if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
+        let mut outcome = Ok(());
+        make(&mut || outcome = kernel.call(&inputs, &mut outputs, &numbers));
+        if let Err(error) = outcome {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
         // SAFETY: as above.

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use super::folds::Stage;
+use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use crate::diag::Span;
 use crate::ops::{Prim, Reduction, Scan, Term};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
@@ -138,7 +138,9 @@ impl Reader<'_> {
                 "dims" => self.dims(&mut tokens)?,
                 "with" => self.dim_params(&mut tokens)?,
                 "fold" => self.fold(&mut tokens)?,
-                word @ ("lift" | "step" | "merge" | "stage" | "each" | "close" | "end") if self.fold.is_some() => {
+                word @ ("lift" | "step" | "merge" | "stage" | "each" | "close" | "end")
+                    if self.fold.is_some() =>
+                {
                     self.part(word, &mut tokens)?;
                 }
                 "repeats" => self.repeats(&mut tokens)?,

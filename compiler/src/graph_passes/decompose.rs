@@ -134,7 +134,8 @@ impl Found {
     pub fn of(graph: &Graph) -> Found {
         let shifted = shifted::groups(graph);
         let moments = moments::groups(graph);
-        let dims = shifted.iter().map(|group| group.dims).chain(moments.iter().map(|group| group.dims)).next();
+        let dims =
+            shifted.iter().map(|group| group.dims).chain(moments.iter().map(|group| group.dims)).next();
         Found {
             shifted: shifted.iter().map(|group| group.max).collect(),
             moments: moments.iter().map(|group| group.sum).collect(),

@@ -72,12 +72,7 @@ impl Part {
     }
 
     /// A node of another graph, some of whose nodes are known here; constants are copied.
-    pub fn copy(
-        &mut self,
-        from: &Graph,
-        node: NodeId,
-        known: &FxHashMap<NodeId, NodeId>,
-    ) -> NodeId {
+    pub fn copy(&mut self, from: &Graph, node: NodeId, known: &FxHashMap<NodeId, NodeId>) -> NodeId {
         if let Some(&here) = known.get(&node) {
             return here;
         }
@@ -95,8 +90,11 @@ impl Part {
     /// The part with these results.
     pub fn finish(mut self, names: &[(String, DType)], values: &[NodeId]) -> Graph {
         debug_assert_eq!(names.len(), values.len());
-        self.graph.results =
-            names.iter().zip(values).map(|((name, dtype), &value)| (number(name.clone(), *dtype), value)).collect();
+        self.graph.results = names
+            .iter()
+            .zip(values)
+            .map(|((name, dtype), &value)| (number(name.clone(), *dtype), value))
+            .collect();
         self.graph
     }
 }

@@ -115,9 +115,7 @@ fn shift(graph: &Graph, value: NodeId, max: NodeId) -> Option<Shift> {
     if value == max {
         return Some(Shift::Max);
     }
-    let is = |node: NodeId, test: fn(f64) -> bool| {
-        matches!(graph.nodes[node].op, Op::Const(constant) if test(constant.value()))
-    };
+    let is = |node: NodeId, test: fn(f64) -> bool| matches!(graph.nodes[node].op, Op::Const(constant) if test(constant.value()));
     match &graph.nodes[value].op {
         Op::Prim(Prim::Select, args) if args[2] == max && is(args[1], f64::is_finite) => {
             let Op::Prim(Prim::Eq, test) = &graph.nodes[args[0]].op else { return None };
@@ -150,8 +148,7 @@ fn is_linear(
     }
     let Op::Prim(prim, args) = &graph.nodes[node].op else { return false };
     let has = |arg: &NodeId| above.contains(arg);
-    let zero =
-        |arg: &NodeId| matches!(graph.nodes[*arg].op, Op::Const(constant) if constant.value() == 0.0);
+    let zero = |arg: &NodeId| matches!(graph.nodes[*arg].op, Op::Const(constant) if constant.value() == 0.0);
     let shape = match prim {
         Prim::Neg => true,
         Prim::Mul => has(&args[0]) != has(&args[1]),
@@ -276,7 +273,8 @@ pub(super) fn replace(
 /// The sum as it is for the shift that the graph has. So far it is 0 where the maximum is `-inf`.
 fn shifted_as_written(graph: &mut Graph, group: &Group, shift: Shift, max: NodeId, sum: NodeId) -> NodeId {
     let (span, dtype) = (graph.nodes[group.max].span, graph.nodes[group.max].dtype);
-    let number = |graph: &mut Graph, value: f64| graph.add(Op::Const(Constant::new(dtype, value)), dtype, span);
+    let number =
+        |graph: &mut Graph, value: f64| graph.add(Op::Const(Constant::new(dtype, value)), dtype, span);
     match shift {
         Shift::Finite => sum,
         // exp(-inf - -inf) is NaN. Over nothing the sum is 0.

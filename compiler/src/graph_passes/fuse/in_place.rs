@@ -5,6 +5,7 @@ use rustc_hash::FxHashSet;
 use super::{leaf, result_parts};
 use crate::graph::regions::{Place, RegionKind, Regions, Step};
 use crate::graph::{Graph, NodeId, Op};
+use crate::types::DimId;
 
 /// Pairs of a parameter and a result of the same type that may be one array: no step after the first that writes the result
 /// reads the parameter, and what is written at a position of an unrolled dimension comes from that position. A parameter that
@@ -28,7 +29,8 @@ pub(super) fn in_place(graph: &Graph, regions: &Regions) -> Vec<(u32, u32)> {
             let alike = other.axes.is_some() && other.axes == decl.axes && other.dtype == decl.dtype;
             let read = |steps: &[&Step]| steps.iter().any(|step| reads(graph, step, param as u32));
             let apart = || stays_in_its_part(graph, param as u32, result);
-            let open = alike && !read(&steps[..shared]) && !is_gathered(graph, param as u32);
+            let across = || is_gathered(graph, param as u32) || is_read_across(graph, regions, param as u32);
+            let open = alike && !read(&steps[..shared]) && !across();
             if open && read(&steps[..=first]) && !read(&steps[first + 1..]) && apart() {
                 pairs.push((param as u32, result as u32));
             }
@@ -43,6 +45,17 @@ fn is_gathered(graph: &Graph, param: u32) -> bool {
         Op::Gather { args, .. } => leaf(graph, args[0]).is_some_and(|leaf| leaf.param == param),
         _ => false,
     })
+}
+
+/// Whether a place reads what a parameter has at other parallel places, along another name: maybe where a result is written
+/// already.
+fn is_read_across(graph: &Graph, regions: &Regions, param: u32) -> bool {
+    let parallel = |dim: &DimId| regions.parallel.iter().any(|&group| regions.groups[group].contains(dim));
+    graph
+        .nodes
+        .keys()
+        .filter_map(|node| leaf(graph, node))
+        .any(|leaf| leaf.param == param && leaf.names.iter().any(|(from, _)| parallel(from)))
 }
 
 /// Whether each part of a result reads the parameter at its own fixed positions only, if at any.

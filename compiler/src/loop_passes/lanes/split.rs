@@ -89,12 +89,8 @@ fn nests(func: &Func) -> Option<Vec<Nest>> {
         return None;
     }
     let mut nests = vec![Nest { unit: None, lanes: None, body: once.to_vec() }];
-    let lanes_over = |node: &For, lanes: u32, size: SizeExpr| Lanes {
-        var: node.var,
-        lanes,
-        size,
-        unroll: node.unroll,
-    };
+    let lanes_over =
+        |node: &For, lanes: u32, size: SizeExpr| Lanes { var: node.var, lanes, size, unroll: node.unroll };
     let body = &units.body.stmts;
     nests.push(match units.kind {
         LoopKind::Lanes(lanes) => {
@@ -193,8 +189,17 @@ struct Plan {
     slots: FxHashMap<Value, (usize, Buffer)>,
     /// Where the states of blocks are put, by reduction.
     states: Vec<Vec<Buffer>>,
-    /// Arrays that become shared, with the nest whose places they have.
-    shared: FxHashMap<Buffer, usize>,
+    /// Arrays that become shared.
+    shared: FxHashMap<Buffer, Shared>,
+}
+
+/// What becomes of an array that was the thread's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shared {
+    /// It has a part for each place of this nest.
+    nest: usize,
+    /// Its last axis were the lanes of one vector, and are those of all places now.
+    lanes: bool,
 }
 
 impl Plan {
@@ -269,19 +274,24 @@ impl Plan {
 
     /// Shared memory for a value at each place of a nest, and at each of further places.
     fn array(&self, func: &mut Func, nest: usize, name: &str, ty: Type, more: Option<SizeExpr>) -> Buffer {
-        let mut axes = self.nests[nest].axes();
+        let nest = &self.nests[nest];
+        let mut axes = nest.axes();
+        let lanes = match &nest.lanes {
+            // Each lane has a place of its own.
+            Some(lanes) if ty.lanes > 1 => {
+                axes.pop();
+                Some(lanes.size.clone())
+            }
+            _ => (ty.lanes > 1).then(|| SizeExpr::Const(i64::from(ty.lanes))),
+        };
         axes.extend(more);
-        if ty.lanes > 1 || axes.is_empty() {
-            axes.push(SizeExpr::Const(i64::from(ty.lanes)));
+        axes.extend(lanes);
+        if axes.is_empty() {
+            axes.push(SizeExpr::Const(1));
         }
         let name = format!("{name}{}", func.buffers.len());
-        func.buffers.push(BufferDecl {
-            name,
-            kind: BufferKind::Shared,
-            elem: ty.elem,
-            axes,
-            groups: Vec::new(),
-        })
+        let (kind, groups) = (BufferKind::Shared, Vec::new());
+        func.buffers.push(BufferDecl { name, kind, elem: ty.elem, axes, groups })
     }
 
     /// The values that a segment uses and does not make, and those that it makes.
@@ -348,22 +358,25 @@ impl Plan {
 
     /// Makes the thread's own arrays shared, where several phases see them.
     fn share_arrays(&mut self, func: &mut Func) {
-        let mut seen: FxHashMap<Buffer, (usize, usize)> = FxHashMap::default();
+        let mut zeros = FxHashSet::default();
+        find_zeros(&func.phases[0].body, &mut zeros);
+        // By array: the first segment that sees it, whether others do, and whether its last axis are lanes everywhere.
+        let mut seen: FxHashMap<Buffer, (usize, bool, bool)> = FxHashMap::default();
         for (number, segment) in self.segments.iter().enumerate() {
             let mut see = |access: &Access| {
-                if func.buffers[access.buffer].kind != BufferKind::Scratch {
+                let decl = &func.buffers[access.buffer];
+                if decl.kind != BufferKind::Scratch {
                     return;
                 }
-                match seen.get(&access.buffer) {
-                    Some((first, _)) if *first != number => {
-                        let nest = self.segments[*first].nest;
-                        self.shared.insert(access.buffer, nest);
-                    }
-                    Some(_) => {}
-                    None => {
-                        seen.insert(access.buffer, (number, segment.nest));
-                    }
-                }
+                let last = decl.axes.len() as u32 - 1;
+                let lanes = self.nests[segment.nest].lanes.as_ref().is_some_and(|lanes| {
+                    decl.axes[last as usize] == SizeExpr::Const(i64::from(lanes.lanes))
+                        && access.lane_axis == Some(last)
+                        && zeros.contains(&access.index[last as usize])
+                });
+                let known = seen.entry(access.buffer).or_insert((number, false, true));
+                known.1 |= known.0 != number;
+                known.2 &= lanes;
             };
             match &segment.kind {
                 Kind::Steps(items) => items.iter().for_each(|item| {
@@ -375,10 +388,19 @@ impl Plan {
                 Kind::Pieces(node, ..) => accesses(&node.body.stmts, &mut see),
             }
         }
-        for (&buffer, &nest) in &self.shared {
-            let decl = &mut func.buffers[buffer];
+        for (buffer, (first, several, lanes)) in seen {
+            if !several {
+                continue;
+            }
+            let nest = self.segments[first].nest;
+            self.shared.insert(buffer, Shared { nest, lanes });
+            let (decl, mut axes) = (&mut func.buffers[buffer], self.nests[nest].axes());
             decl.kind = BufferKind::Shared;
-            decl.axes.splice(0..0, self.nests[nest].axes());
+            if let Some(size) = self.nests[nest].lanes.as_ref().filter(|_| lanes).map(|over| &over.size) {
+                axes.pop();
+                *decl.axes.last_mut().expect("it has an axis of lanes") = size.clone();
+            }
+            decl.axes.splice(0..0, axes);
         }
     }
 
@@ -393,9 +415,7 @@ impl Plan {
                 let loops = |item: &Item| matches!(item, Item::Stmt(stmt) if !stmt.bodies().is_empty());
                 (None, if items.iter().any(loops) { all_work.clone() } else { SizeExpr::Const(64) })
             }
-            Kind::Blocks(number) => {
-                (Some(blocks(func, &self.reduces[*number])), SizeExpr::Const(BLOCK_WORK))
-            }
+            Kind::Blocks(number) => (Some(blocks(func, &self.reduces[*number])), SizeExpr::Const(BLOCK_WORK)),
             Kind::Pieces(_, size, piece) => {
                 let work = if *piece == PIECE { SizeExpr::Const(PIECE) } else { all_work.clone() };
                 (Some(parts(size.clone(), *piece)), work)
@@ -406,8 +426,9 @@ impl Plan {
         let (lo, hi) = (func.value(Type::INDEX), func.value(Type::INDEX));
         let mut builder = Builder::new(func);
         builder.seq(lo, hi, &[], |b, place, _| {
-            let mut at = At { numbers: decode(b, place, &axes), names: SecondaryMap::new(), nest: segment.nest };
-            let part = more.is_some().then(|| at.numbers.pop().expect("the last number is the part's"));
+            let mut numbers = decode(b, place, &axes);
+            let part = more.is_some().then(|| numbers.pop().expect("the last number is the part's"));
+            let mut at = At { numbers, lane: None, names: SecondaryMap::new(), nest: segment.nest };
             if let Some((var, _)) = nest.unit {
                 at.names[var] = Some(at.numbers[0]);
             }
@@ -419,6 +440,7 @@ impl Plan {
                     let kind = LoopKind::Lanes(lanes.lanes);
                     b.counted(lo, hi, i64::from(lanes.lanes), kind, &[], |b, var, _| {
                         at.names[lanes.var] = Some(var);
+                        at.lane = Some(var);
                         self.fill(b, segment, part, &mut at);
                         Vec::new()
                     });
@@ -542,10 +564,15 @@ impl Plan {
             return;
         }
         accesses_mut(stmts, &mut |access| {
-            if self.shared.get(&access.buffer) == Some(&at.nest) {
-                access.index.splice(0..0, at.numbers.iter().copied());
-                access.lane_axis = access.lane_axis.map(|axis| axis + at.numbers.len() as u32);
+            let Some(shared) = self.shared.get(&access.buffer).filter(|shared| shared.nest == at.nest) else {
+                return;
+            };
+            let numbers = at.numbers_for(shared.lanes);
+            if let Some(lane) = at.lane.filter(|_| shared.lanes) {
+                *access.index.last_mut().expect("it has an axis of lanes") = lane;
             }
+            access.index.splice(0..0, numbers.iter().copied());
+            access.lane_axis = access.lane_axis.map(|axis| axis + numbers.len() as u32);
         });
     }
 }
@@ -554,6 +581,8 @@ impl Plan {
 struct At {
     /// The unit and the group of lanes.
     numbers: Vec<Value>,
+    /// The variable of the loop whose lanes lie across places.
+    lane: Option<Value>,
     /// What stands for the function's own values.
     names: SecondaryMap<Value, Option<Value>>,
     nest: usize,
@@ -561,14 +590,23 @@ struct At {
 
 impl At {
     fn nowhere() -> At {
-        At { numbers: Vec::new(), names: SecondaryMap::new(), nest: 0 }
+        At { numbers: Vec::new(), lane: None, names: SecondaryMap::new(), nest: 0 }
+    }
+
+    /// What tells places apart; `lanes`: those of one group by their lanes.
+    fn numbers_for(&self, lanes: bool) -> &[Value] {
+        let groups = usize::from(lanes && self.lane.is_some());
+        &self.numbers[..self.numbers.len() - groups]
     }
 
     /// The place's own part of an array that [`Plan::array`] made.
     fn access(&self, b: &mut Builder<'_>, buffer: Buffer, more: Option<Value>, lanes: u32) -> Access {
-        let mut index: Vec<Value> = self.numbers.iter().copied().chain(more).collect();
-        if lanes > 1 || index.is_empty() {
-            index.push(b.index(0));
+        let numbers = self.numbers_for(lanes > 1);
+        let mut index: Vec<Value> = numbers.iter().copied().chain(more).collect();
+        match self.lane {
+            Some(lane) if lanes > 1 => index.push(lane),
+            _ if lanes > 1 || index.is_empty() => index.push(b.index(0)),
+            _ => {}
         }
         let lane_axis = (lanes > 1).then(|| index.len() as u32 - 1);
         Access { buffer, index, lane_axis, active: None }
@@ -672,6 +710,18 @@ fn accesses_mut(stmts: &mut [Stmt], see: &mut dyn FnMut(&mut Access)) {
         }
         for body in stmt.bodies_mut() {
             accesses_mut(body, see);
+        }
+    }
+}
+
+/// The values that are 0.
+fn find_zeros(stmts: &[Stmt], zeros: &mut FxHashSet<Value>) {
+    for stmt in stmts {
+        if let Stmt::Let(value, Inst::Const(0)) = stmt {
+            zeros.insert(*value);
+        }
+        for body in stmt.bodies() {
+            find_zeros(body, zeros);
         }
     }
 }

@@ -114,9 +114,10 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
-            let whole = stage.terms.iter().zip(&types).zip(&mut terms).map(|((term, &elem), states)| {
-                super::fold(lane::combine(term.reduction(), elem), states)
-            });
+            let whole =
+                stage.terms.iter().zip(&types).zip(&mut terms).map(|((term, &elem), states)| {
+                    super::fold(lane::combine(term.reduction(), elem), states)
+                });
             let whole: Vec<u64> = whole.collect();
             let count = lanes.iter().map(Vec::len).sum::<usize>();
             let count = match decl.states[0].0 {
