@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
+use act::graph_passes;
 use act::graph_passes::decompose::{self, Choice, Found, Normalizer};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
-use act::graph_passes;
 use act::loops::{BLOCK_STEPS, BufferKind, Func, Inst, LoopKind, Stmt, Verified};
 use act::ops::{Class, Prim, Reduction};
 use act::pipeline::{self, Observer, Stage};
@@ -433,9 +433,8 @@ fn normalizers(graph: &Graph, found: &Found, choice: &Choice, options: &Options)
     if found.is_empty() {
         return Vec::new();
     }
-    let names = |dims: DimSet| {
-        dims.iter().map(|dim| graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |dims: DimSet| dims.iter().map(|dim| graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ");
     let over = |node: NodeId| graph.nodes[node].op.runs_over().map_or(DimSet::EMPTY, |(_, dims)| dims);
     let shifted = found.shifted.iter().map(|&max| {
         format!("{max}, a maximum over [{}], with sums of exponentials that it shifts", names(over(max)))
@@ -443,9 +442,7 @@ fn normalizers(graph: &Graph, found: &Found, choice: &Choice, options: &Options)
     let moments = found.moments.iter().map(|&sum| {
         format!("{sum}, a sum over [{}], with squared distances from its mean", names(over(sum)))
     });
-    let way = |way: Normalizer| {
-        way.row().map_or(String::new(), |row| format!("{}: {}", row.name, row.doc))
-    };
+    let way = |way: Normalizer| way.row().map_or(String::new(), |row| format!("{}: {}", row.name, row.doc));
     let asked = if options.normalizer == Normalizer::Auto { "for this size" } else { "as asked for" };
     let mut out: Vec<String> = shifted.chain(moments).collect();
     match choice {
