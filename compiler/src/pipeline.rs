@@ -7,10 +7,11 @@ use std::fmt::Display;
 
 use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
-use crate::backend::{self, BackendError};
+use crate::backend::{self, BackendError, Code, Engine, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
 use crate::emit::{self, CompiledKernel};
-use crate::graph::{Decl, Graph, regions};
+use crate::graph::regions::{self, Regions};
+use crate::graph::{Decl, Graph};
 use crate::loops::{self, Func, Verified};
 use crate::sema;
 use crate::target::Target;
@@ -27,6 +28,8 @@ pub struct Options {
     pub dtypes: Vec<(String, DType)>,
     /// Only the kernel of that name.
     pub kernel: Option<String>,
+    /// Which back end makes the code.
+    pub engine: Engine,
     /// How many threads a call may use.
     pub threads: usize,
     /// Verify the IR after every pass. Always on in debug builds.
@@ -40,6 +43,7 @@ impl Default for Options {
             dims: Vec::new(),
             dtypes: Vec::new(),
             kernel: None,
+            engine: Engine::Auto,
             threads: 1,
             verify: cfg!(debug_assertions),
         }
@@ -65,8 +69,10 @@ pub enum Stage {
     Numeric,
     /// The loop IR after all passes.
     Loops,
-    /// Cranelift's IR.
+    /// Cranelift's IR, where that back end makes the code.
     Clif,
+    /// The wide back end's instructions, where that makes the code.
+    Vcode,
     /// Machine code.
     Asm,
 }
@@ -84,6 +90,7 @@ impl Stage {
             Stage::Numeric => "numeric",
             Stage::Loops => "loops",
             Stage::Clif => "clif",
+            Stage::Vcode => "vcode",
             Stage::Asm => "asm",
         }
     }
@@ -204,10 +211,32 @@ pub fn compile_graph(
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
     watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
-    let plan = schedule::plan(&graph, &regions, &options.target);
-    watch.stage(Stage::Schedule, &kernel, &plan.display(&graph, &regions));
+    let (last, first) = options.engine.attempts(&options.target).split_last().expect("something is tried");
+    let mut made = None;
+    for &wide in first {
+        made = made.or_else(|| compile_regions(&graph, &regions, wide, options, watch).ok());
+    }
+    let code = match made {
+        Some(code) => code,
+        None => compile_regions(&graph, &regions, *last, options, watch)?,
+    };
+    Ok(CompiledKernel::new(signature, vec![code]))
+}
 
-    let mut func = lower::lower(&graph, &regions, &plan);
+/// From the loop nests to machine code, by the wide back end or by Cranelift.
+fn compile_regions(
+    graph: &Graph,
+    regions: &Regions,
+    wide: bool,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<MachineCode, BackendError> {
+    let kernel = graph.name.clone();
+    let target = if wide { options.target.wide() } else { options.target.clone() };
+    let plan = schedule::plan(graph, regions, &target);
+    watch.stage(Stage::Schedule, &kernel, &plan.display(graph, regions));
+
+    let mut func = lower::lower(graph, regions, &plan);
     check_func(options, "lower", &func);
     watch.stage(Stage::Lowered, &kernel, &func);
     for pass in loop_passes::NUMERIC {
@@ -218,7 +247,7 @@ pub fn compile_graph(
     watch.stage(Stage::Numeric, &kernel, &func);
     let numeric = func.clone();
     for pass in loop_passes::LAYOUT {
-        (pass.run)(&mut func, &options.target);
+        (pass.run)(&mut func, &target);
         check_func(options, pass.name, &func);
         watch.pass(pass.name, &kernel, &func);
     }
@@ -226,11 +255,15 @@ pub fn compile_graph(
     watch.stage(Stage::Loops, &kernel, func.func());
     watch.funcs(&numeric, &func);
 
-    let code = backend::select(&func, &options.target)?;
-    watch.stage(Stage::Clif, &kernel, &code);
+    let code = backend::select(&func, &options.target, wide)?;
+    let stage = match code {
+        Code::Cranelift(_) => Stage::Clif,
+        Code::Wide(_) => Stage::Vcode,
+    };
+    watch.stage(stage, &kernel, &code);
     let code = backend::encode(code)?;
     watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
-    Ok(CompiledKernel::new(signature, vec![code]))
+    Ok(code)
 }
 
 /// A graph that a pass broke is our mistake.

@@ -15,9 +15,9 @@ Stages, in order:
   ast        the syntax tree                            lowered    the loop IR as lowered
   graph      IR 1, as written                           numeric    the loop IR with every rounding fixed
   optimized  IR 1 after its passes                      loops      the loop IR, fitted to the target
-  regions    which nodes share a loop nest              clif       Cranelift's IR
-  schedule   how the loop nests run on the target       asm        machine code
-  all        every one of them, each under a heading
+  regions    which nodes share a loop nest              clif       Cranelift's IR, with --engine cranelift
+  schedule   how the loop nests run on the target       vcode      the wide back end's instructions
+  all        every one of them, each under a heading    asm        machine code
 
 Examples:
   actc dump softmax.act --stage graph > softmax.graph
@@ -45,6 +45,7 @@ enum Wanted {
     Numeric,
     Loops,
     Clif,
+    Vcode,
     Asm,
     All,
 }
@@ -62,13 +63,14 @@ impl Wanted {
             Wanted::Numeric => stage == Stage::Numeric,
             Wanted::Loops => stage == Stage::Loops,
             Wanted::Clif => stage == Stage::Clif,
+            Wanted::Vcode => stage == Stage::Vcode,
             Wanted::Asm => stage == Stage::Asm,
         }
     }
 
     /// Whether code must be made for it.
     fn needs_code(self) -> bool {
-        matches!(self, Wanted::Clif | Wanted::Asm | Wanted::All)
+        matches!(self, Wanted::Clif | Wanted::Vcode | Wanted::Asm | Wanted::All)
     }
 }
 

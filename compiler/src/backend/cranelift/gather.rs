@@ -7,7 +7,7 @@ use cranelift_codegen::ir::{self, InstBuilder, types};
 
 use super::address::Address;
 use super::control::{Emitter, Key, clif_type, ins, plain};
-use super::layout::Number;
+use super::super::layout::Number;
 use super::memory::Active;
 use crate::loops::{Access, Elem, Type, Value};
 use crate::types::SizeExpr;
