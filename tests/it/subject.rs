@@ -1,7 +1,7 @@
 //! A compiled kernel with what the compiler made on the way, and the ways to run it: the graph's evaluator, the
 //! interpreter before and after the layout passes, machine code.
 
-use act::backend::BackendError;
+use act::backend::{BackendError, Engine, wide};
 use act::diag::{Source, Sources, render};
 use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
@@ -11,6 +11,7 @@ use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
 use act::types::{DimId, DimKind};
+use act::target::Target;
 use act::{DType, Kernel, TensorView, TensorViewMut};
 
 use crate::inputs::Input;
@@ -27,8 +28,10 @@ pub struct Subject {
     pub numeric: Func,
     /// After all passes.
     pub layout: Func,
-    /// Machine code.
+    /// Machine code, by the wide back end where this machine has it.
     pub kernel: Kernel,
+    /// Machine code by Cranelift.
+    pub narrow: Kernel,
 }
 
 /// Keeps what the compiler shows.
@@ -69,8 +72,15 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), &Options::default(), &mut keep)?;
-    let module = jit::load(vec![compiled]).expect("this machine runs its own code");
+    let compile = |engine, watch: &mut dyn Observer| {
+        let options = Options { engine, ..Options::default() };
+        let compiled = pipeline::compile_graph(source.clone(), &options, watch)?;
+        let module = jit::load(vec![compiled]).expect("this machine runs its own code");
+        Ok::<Kernel, BackendError>(module.kernels()[0].clone())
+    };
+    // Nothing falls back.
+    let engine = if wide::serves(&Target::host()) { Engine::Wide } else { Engine::Auto };
+    let (narrow, kernel) = (compile(Engine::Cranelift, &mut Blind)?, compile(engine, &mut keep)?);
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
         name: format!("{file}: {}", source.name),
@@ -78,7 +88,8 @@ pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
         source,
         numeric,
         layout,
-        kernel: module.kernels()[0].clone(),
+        kernel,
+        narrow,
     })
 }
 
@@ -338,7 +349,8 @@ impl Subject {
                 TensorViewMut::from_raw(dtype, place.start(), &place.shape, &place.strides)
             })
             .collect();
-        let kernel = self.kernel.clone().with_threads(how.threads);
+        let kernel = if how.narrow { &self.narrow } else { &self.kernel };
+        let kernel = kernel.clone().with_threads(how.threads);
         if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
@@ -371,11 +383,28 @@ pub struct How {
     pub in_place: Vec<(u32, u32)>,
     /// Whether parameters with a default are left out.
     pub defaults: bool,
+    /// Whether Cranelift's code runs.
+    pub narrow: bool,
 }
 
 impl How {
     /// The simplest way.
-    pub const PLAIN: How = How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false };
+    pub const PLAIN: How = How {
+        spacing: Spacing::Dense,
+        threads: 1,
+        in_place: Vec::new(),
+        defaults: false,
+        narrow: false,
+    };
+
+    /// The same by Cranelift.
+    pub const NARROW: How = How {
+        spacing: Spacing::Dense,
+        threads: 1,
+        in_place: Vec::new(),
+        defaults: false,
+        narrow: true,
+    };
 }
 
 /// Gives memory for arrays.

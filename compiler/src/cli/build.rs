@@ -6,6 +6,7 @@ use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
 use act::{DType, Options, Target};
 
+use super::engine::Backend;
 use super::files::{Staged, commit};
 use super::source::Text;
 use super::{Failure, Outcome, Session, inputs};
@@ -45,6 +46,8 @@ pub struct Args {
     /// The lowest CPU that the code shall run on: x86-64-v3, x86-64-v4 (v3, v4), or host
     #[arg(long, value_name = "CPU", value_parser = super::target, default_value = "x86-64-v3")]
     cpu: Target,
+    #[command(flatten)]
+    backend: Backend,
     /// Trust callers not to have changed rounding or the handling of subnormals, and don't look
     #[arg(long)]
     assume_default_fp: bool,
@@ -62,6 +65,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         dims: args.dims.clone(),
         dtypes: args.dtypes.clone(),
         kernel: args.kernel.clone(),
+        engine: args.backend.engine(),
         ..Options::default()
     };
     let kernels = text.compile(&options, &mut Blind, session)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use act::pipeline::{Observer, Stage};
 
+use super::engine::Backend;
 use super::source::Text;
 use super::{Compile, Outcome, Session};
 
@@ -31,6 +32,8 @@ pub struct Args {
     stages: Vec<Wanted>,
     #[command(flatten)]
     compile: Compile,
+    #[command(flatten)]
+    backend: Backend,
 }
 
 /// A stage on the command line.
@@ -124,7 +127,8 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
 /// Up to the loop IR every target can be shown, also one that there is no code for.
 fn compile(args: &Args, text: &Text, watch: &mut Collector<'_>, session: &Session<'_>) -> Outcome {
     let needs_code = args.stages.iter().any(|stage| stage.needs_code());
-    match text.compile(&args.compile.options(), watch, session) {
+    let options = act::Options { engine: args.backend.engine(), ..args.compile.options() };
+    match text.compile(&options, watch, session) {
         Err(super::Failure::Message(_)) if !needs_code => Ok(()),
         outcome => outcome.map(drop),
     }

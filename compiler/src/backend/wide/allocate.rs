@@ -119,7 +119,6 @@ impl<'a> Flat<'a> {
         for operand in inst.into_iter().flat_map(|inst| inst.operands.iter()) {
             match *operand {
                 Op::Def(reg, _) => self.operands.push(Operand::reg_def(reg)),
-                Op::Early(reg, _) => self.operands.push(Operand::reg_def_at_start(reg)),
                 Op::Use(reg, _) => self.operands.push(Operand::reg_use(reg)),
                 Op::Mod(to, from, _) => {
                     let at = self.operands.len() - start;

@@ -299,8 +299,6 @@ pub(super) enum Int {
     Or,
     /// `a ^ b`.
     Xor,
-    /// `!a & b`.
-    AndNot,
     /// The larger (32 bits).
     Max,
     /// The smaller (32 bits).
@@ -340,10 +338,6 @@ pub(super) fn int(op: Int, bytes: u32, wide: bool) -> Code {
         (Int::Xor, false, true) => Code::VEX_Vpxor_ymm_ymm_ymmm256,
         (Int::Xor, true, false) => Code::VEX_Vpxor_xmm_xmm_xmmm128,
         (Int::Xor, true, true) => Code::VEX_Vpxor_ymm_ymm_ymmm256,
-        (Int::AndNot, false, false) => Code::VEX_Vpandn_xmm_xmm_xmmm128,
-        (Int::AndNot, false, true) => Code::VEX_Vpandn_ymm_ymm_ymmm256,
-        (Int::AndNot, true, false) => Code::VEX_Vpandn_xmm_xmm_xmmm128,
-        (Int::AndNot, true, true) => Code::VEX_Vpandn_ymm_ymm_ymmm256,
         (Int::Max, false, false) => Code::VEX_Vpmaxsd_xmm_xmm_xmmm128,
         (Int::Max, false, true) => Code::VEX_Vpmaxsd_ymm_ymm_ymmm256,
         (Int::Min, false, false) => Code::VEX_Vpminsd_xmm_xmm_xmmm128,
@@ -409,38 +403,6 @@ impl Cond {
         }
     }
 
-
-    /// A jump of up to 127 bytes.
-    pub(super) fn near(self) -> Code {
-        match self {
-            Cond::Eq => Code::Je_rel8_64,
-            Cond::Ne => Code::Jne_rel8_64,
-            Cond::Lt => Code::Jl_rel8_64,
-            Cond::Le => Code::Jle_rel8_64,
-            Cond::Gt => Code::Jg_rel8_64,
-            Cond::Ge => Code::Jge_rel8_64,
-            Cond::Below => Code::Jb_rel8_64,
-            Cond::NotBelow => Code::Jae_rel8_64,
-            Cond::Negative => Code::Js_rel8_64,
-            Cond::NotNegative => Code::Jns_rel8_64,
-        }
-    }
-
-    /// A jump.
-    pub(super) fn far(self) -> Code {
-        match self {
-            Cond::Eq => Code::Je_rel32_64,
-            Cond::Ne => Code::Jne_rel32_64,
-            Cond::Lt => Code::Jl_rel32_64,
-            Cond::Le => Code::Jle_rel32_64,
-            Cond::Gt => Code::Jg_rel32_64,
-            Cond::Ge => Code::Jge_rel32_64,
-            Cond::Below => Code::Jb_rel32_64,
-            Cond::NotBelow => Code::Jae_rel32_64,
-            Cond::Negative => Code::Js_rel32_64,
-            Cond::NotNegative => Code::Jns_rel32_64,
-        }
-    }
 
     /// A byte that says whether it holds.
     pub(super) fn set(self) -> Code {

@@ -312,7 +312,7 @@ impl Writer<'_> {
         let (mut number, mut first, mut pool) = (0, None, None);
         for operand in inst.operands.iter() {
             match *operand {
-                Operand::Def(_, size) | Operand::Early(_, size) | Operand::Use(_, size) => {
+                Operand::Def(_, size) | Operand::Use(_, size) => {
                     let place = next();
                     first.get_or_insert(place);
                     set_register(&mut instruction, number, named(place, size));

@@ -76,8 +76,6 @@ impl Mem {
 pub(super) enum Operand {
     /// The result.
     Def(Reg, Size),
-    /// The result, which must not be in the register of another operand.
-    Early(Reg, Size),
     /// An operand in a register.
     Use(Reg, Size),
     /// The result (first), in the register of an operand (second).
@@ -252,7 +250,7 @@ fn sized(reg: Reg, size: Size) -> String {
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Operand::Def(reg, size) | Operand::Early(reg, size) | Operand::Use(reg, size) => {
+            Operand::Def(reg, size) | Operand::Use(reg, size) => {
                 f.write_str(&sized(*reg, *size))
             }
             Operand::Mod(to, from, size) => write!(f, "{}={}", sized(*to, *size), Named(*from)),
