@@ -80,6 +80,7 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
         if length > MAX_LENGTH {
             return Err(BackendError::new(format!("the code of kernel `{}` is too large", func.name)));
         }
+        function.remove_dead();
         allocate::split_edges(&mut function);
         phases.push((phase_symbol(&func.name, 0, index), function));
     }

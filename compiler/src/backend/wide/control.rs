@@ -26,6 +26,9 @@ use crate::ops::Prim;
 /// Vector registers.
 const REGISTERS: u32 = 16;
 
+/// So many constants that were loaded for their use are taken from the registers if they are needed again soon.
+const REMEMBERED: usize = 2;
+
 /// After so many statements without a use, an element of a parameter is loaded again.
 const LONG_AGO: u32 = 24;
 
@@ -96,6 +99,8 @@ pub(super) struct Emitter<'a> {
     left: SecondaryMap<Value, u32>,
     /// Comparisons that only flags are made of.
     flags_only: FxHashSet<Value>,
+    /// The constants loaded last in the current scope.
+    last_constants: Vec<(Pattern, Reg)>,
     /// Loads that wait for their use, in the order in which they stand.
     waiting: Vec<(Value, Mem)>,
     /// Elements of parameters that were loaded in the current scope and are still in memory: where, and when they were used.
@@ -142,6 +147,7 @@ pub(super) fn emit_phase(func: &Func, phase: &Phase, layout: &Layout) -> Result<
         spare: None,
         left,
         flags_only,
+        last_constants: Vec::new(),
         waiting: Vec::new(),
         elements: FxHashMap::default(),
         now: 0,
@@ -278,7 +284,9 @@ impl Emitter<'_> {
             _ => self.block,
         };
         let here = std::mem::replace(&mut self.block, place);
+        let constants = std::mem::take(&mut self.last_constants);
         let built = build(self);
+        self.last_constants = constants;
         self.block = here;
         built
     }
@@ -358,6 +366,19 @@ impl Emitter<'_> {
     pub(super) fn resident(&self, pattern: Pattern) -> Option<Reg> {
         let all = self.scopes.iter().rev().flat_map(|scope| &scope.residents);
         all.into_iter().find(|(known, _)| *known == pattern).map(|(_, reg)| *reg)
+    }
+
+    /// A constant that was loaded a little while ago.
+    pub(super) fn remembered(&self, pattern: Pattern) -> Option<Reg> {
+        self.last_constants.iter().find(|(known, _)| *known == pattern).map(|(_, reg)| *reg)
+    }
+
+    /// Keeps a constant that was loaded for its use for the next uses.
+    pub(super) fn remember(&mut self, pattern: Pattern, reg: Reg) {
+        if self.last_constants.len() == REMEMBERED {
+            self.last_constants.remove(0);
+        }
+        self.last_constants.push((pattern, reg));
     }
 
     /// Says what a value is in the code.
@@ -695,12 +716,14 @@ impl Emitter<'_> {
         self.scopes.last_mut().expect("there is an outermost scope").exit = Some(from);
         self.scopes.push(scope);
         self.elements.clear();
+        self.last_constants.clear();
         self.start(block);
     }
 
     /// Goes out of a scope; what is emitted next is still inside of its last block.
     fn leave(&mut self) -> Scope {
         self.elements.clear();
+        self.last_constants.clear();
         let scope = self.scopes.pop().expect("there is an outermost scope");
         self.scopes.last_mut().expect("there is an outermost scope").exit = None;
         scope

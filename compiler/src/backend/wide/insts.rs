@@ -167,8 +167,22 @@ impl Emitter<'_> {
         }
     }
 
+    /// A vector constant in a register. The last ones are remembered: alternating vectors use the same few constants one
+    /// after another.
     fn vector_constant(&mut self, pattern: Pattern) -> Reg {
-        self.resident(pattern).unwrap_or_else(|| self.load_constant(pattern))
+        if let Some(reg) = self.resident(pattern).or_else(|| self.remembered(pattern)) {
+            return reg;
+        }
+        let reg = self.load_constant(pattern);
+        self.remember(pattern, reg);
+        reg
+    }
+
+    /// A constant in a register of its own, to be overwritten.
+    fn fresh_constant(&mut self, value: Value) -> Option<Reg> {
+        let bits = self.facts.constant(value)?;
+        let pattern = splat(self.func.values[value].elem, bits);
+        self.resident(pattern).is_none().then(|| self.load_constant(pattern))
     }
 
     /// Where a constant is.
@@ -506,25 +520,34 @@ impl Emitter<'_> {
             }
         }
         let negate = (negate[0] != negate[1], negate[2]);
-        let [mut a, mut b, c] = values;
-        if self.is_in_memory(a) && !self.is_in_memory(b) || !self.dies(a) && self.dies(b) {
-            std::mem::swap(&mut a, &mut b);
-        }
-        // What is overwritten, what stays, what may be in memory.
-        let (form, [first, second, third]) = if self.is_in_memory(b) && !self.is_in_memory(c) {
-            if self.dies(c) { (Form::F231, [c, a, b]) } else { (Form::F132, [a, c, b]) }
-        } else if self.is_in_memory(c) || !self.dies(c) {
-            (Form::F213, [a, b, c])
-        } else {
-            (Form::F231, [c, a, b])
-        };
-        let first = self.reg(first);
+        let (form, [first, second, third]) = self.fma_form(values);
+        let first = self.fresh_constant(first).unwrap_or_else(|| self.reg(first));
         let second = self.reg(second);
         let third = self.operand(third, size);
         let to = self.vector();
         let code = codes::fma(form, negate, shape);
         self.op(code, &[Operand::Mod(to, first, size), Operand::Use(second, size), third]);
         to
+    }
+
+    /// What of `a * b + c` is overwritten, what stays, and what may be in memory.
+    fn fma_form(&self, [mut a, mut b, c]: [Value; 3]) -> (Form, [Value; 3]) {
+        let memory = |value| self.is_in_memory(value);
+        if memory(a) && !memory(b) {
+            std::mem::swap(&mut a, &mut b);
+        }
+        match (memory(b), memory(c)) {
+            // A constant that is loaded anyway is overwritten rather than a copy of something.
+            (true, true) if !self.dies(a) && self.facts.constant(b).is_some() => (Form::F213, [b, a, c]),
+            (_, true) | (false, false) if !self.dies(a) && self.dies(b) => (Form::F213, [b, a, c]),
+            (_, true) => (Form::F213, [a, b, c]),
+            (true, false) if self.dies(c) => (Form::F231, [c, a, b]),
+            (true, false) if self.dies(a) => (Form::F132, [a, c, b]),
+            (true, false) if self.facts.constant(b).is_some() => (Form::F213, [b, a, c]),
+            (true, false) => (Form::F231, [c, a, b]),
+            (false, false) if self.dies(a) && !self.dies(c) => (Form::F213, [a, b, c]),
+            (false, false) => (Form::F231, [c, a, b]),
+        }
     }
 
     /// The second operand where the first holds, else the third.

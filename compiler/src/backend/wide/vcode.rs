@@ -99,6 +99,26 @@ pub(super) struct Inst {
     pub(super) operands: Operands,
 }
 
+impl Inst {
+    /// The registers that it reads.
+    pub(super) fn uses(&self, visit: &mut dyn FnMut(Reg)) {
+        for operand in self.operands.iter() {
+            match *operand {
+                Operand::Use(reg, _) | Operand::Mod(_, reg, _) | Operand::FixedUse(reg, _) => visit(reg),
+                Operand::Mem(mem) => {
+                    if let Base::Reg(reg) = mem.base {
+                        visit(reg);
+                    }
+                    if let Some((reg, _)) = mem.index {
+                        visit(reg);
+                    }
+                }
+                Operand::Def(..) | Operand::FixedDef(..) | Operand::Again(_) | Operand::Imm(_) => {}
+            }
+        }
+    }
+}
+
 /// The operands of an instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operands {
@@ -189,6 +209,39 @@ impl Function {
     /// How many instructions there are.
     pub(super) fn len(&self) -> usize {
         self.blocks.iter().map(|block| block.insts.len() + 2).sum()
+    }
+
+    /// Takes out what only makes results that nobody uses.
+    pub(super) fn remove_dead(&mut self) {
+        let mut uses = vec![0u32; self.registers];
+        for block in &self.blocks {
+            let args = match &block.end {
+                End::Jump(target) => [Some(target), None],
+                End::Branch(_, then, otherwise) => [Some(then), Some(otherwise)],
+                End::Open | End::Return => [None, None],
+            };
+            for arg in args.into_iter().flatten().flat_map(|target| &target.args) {
+                uses[arg.vreg()] += 1;
+            }
+            for inst in block.insts.iter().chain(&block.flags) {
+                inst.uses(&mut |reg| uses[reg.vreg()] += 1);
+            }
+        }
+        // What a block uses is defined in it or in one before it.
+        for block in self.order.iter().rev() {
+            let insts = &mut self.blocks[block.0 as usize].insts;
+            let mut kept = Vec::with_capacity(insts.len());
+            while let Some(inst) = insts.pop() {
+                match inst.operands.array[0] {
+                    Operand::Def(to, _) | Operand::Mod(to, ..) if uses[to.vreg()] == 0 => {
+                        inst.uses(&mut |reg| uses[reg.vreg()] -= 1);
+                    }
+                    _ => kept.push(inst),
+                }
+            }
+            kept.reverse();
+            *insts = kept;
+        }
     }
 
     /// How many bytes into the constants one is; added if it is new.
