@@ -51,5 +51,6 @@ pub use act_runtime::{
 };
 pub use backend::Engine;
 pub use front::{Error, compile, compile_file, compile_files, compile_kernels, compile_named, compile_with};
+pub use graph_passes::Normalizer;
 pub use pipeline::Options;
 pub use target::Target;

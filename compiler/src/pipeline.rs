@@ -9,12 +9,14 @@ use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError, Code, Engine, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::emit::{self, CompiledKernel};
-use crate::graph::regions::{self, Regions};
-use crate::graph::{Decl, Graph};
+use crate::emit::{self, CompiledKernel, Later, Split};
+use crate::graph::{Decl, Graph, regions};
+use crate::graph_passes::decompose::{self, Choice, Found, Normalizer};
+use crate::graph_passes::fuse_again;
 use crate::loops::{self, Func, Verified};
 use crate::sema;
 use crate::target::Target;
+use crate::types::DimSet;
 use crate::{graph, graph_passes, loop_passes, lower, schedule, syntax};
 
 /// What may be chosen from outside.
@@ -32,6 +34,10 @@ pub struct Options {
     pub engine: Engine,
     /// How many threads a call may use.
     pub threads: usize,
+    /// How maxima and the sums of exponentials that they shift are computed.
+    pub normalizer: Normalizer,
+    /// Elements of a row above which [`Normalizer::Auto`] looks at it as seldom as possible.
+    pub long_row: i64,
     /// Verify the IR after every pass. Always on in debug builds.
     pub verify: bool,
 }
@@ -45,8 +51,17 @@ impl Default for Options {
             kernel: None,
             engine: Engine::Auto,
             threads: 1,
+            normalizer: Normalizer::Auto,
+            long_row: decompose::LONG,
             verify: cfg!(debug_assertions),
         }
+    }
+}
+
+impl Options {
+    /// The machine as the schedule sees it: with the vectors of the back end that is tried first.
+    pub fn layout_target(&self) -> Target {
+        machine(self, self.engine.attempts(&self.target)[0])
     }
 }
 
@@ -204,41 +219,110 @@ pub fn compile_graph(
     watch.stage(Stage::Optimized, &kernel, &graph);
     watch.graph(&graph);
 
-    let regions = graph_passes::fuse(&graph);
+    let found = Found::of(&graph);
+    match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
+        Choice::One(normalizer) => {
+            let graph = decomposed(graph, normalizer, None, options, watch);
+            form(&signature, graph, normalizer, options, watch)
+        }
+        Choice::BySize(short, long, guard) => {
+            let over = Some(found.dims);
+            let later = decomposed(graph.clone(), long, over, options, &mut Blind);
+            let in_place = fuse_again(&later, &decompose::again(&later, long)).in_place;
+            let graph = decomposed(graph, short, over, options, watch);
+            let first = form(&signature, graph, short, options, watch)?;
+            let CompiledKernel { variants, split, .. } = first;
+            let mut code = variants.into_iter().next().expect("a form has one variant");
+            code.variant.guard = Some(guard);
+            code.variant.in_place.retain(|pair| in_place.contains(pair));
+            let own = (signature.clone(), options.clone());
+            let later = Later::new(move || form(&own.0, later.clone(), long, &own.1, &mut Blind));
+            Ok(CompiledKernel { split, ..CompiledKernel::open(signature, code, later) })
+        }
+    }
+}
+
+/// A graph after a decomposition.
+fn decomposed(
+    mut graph: Graph,
+    normalizer: Normalizer,
+    over: Option<DimSet>,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Graph {
+    let before = graph.nodes.len();
+    decompose::run(&mut graph, normalizer, over);
+    check_graph(options, "decompose", &graph);
+    if graph.nodes.len() == before {
+        return graph;
+    }
+    watch.pass("decompose", &graph.name, &graph);
+    for pass in graph_passes::AFTER_DECOMPOSE {
+        (pass.run)(&mut graph);
+        check_graph(options, pass.name, &graph);
+        watch.pass(pass.name, &graph.name, &graph);
+    }
+    graph
+}
+
+/// One form of a kernel.
+fn form(
+    signature: &Signature,
+    graph: Graph,
+    normalizer: Normalizer,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let kernel = &graph.name;
+    let regions = fuse_again(&graph, &decompose::again(&graph, normalizer));
     if options.verify
         && let Err(error) = regions::verify(&graph, &regions)
     {
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
-    watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
-    let (last, first) = options.engine.attempts(&options.target).split_last().expect("something is tried");
-    let mut made = None;
-    for &wide in first {
-        made = made.or_else(|| compile_regions(&graph, &regions, wide, options, watch).ok());
-    }
-    let code = match made {
-        Some(code) => code,
-        None => compile_regions(&graph, &regions, *last, options, watch)?,
-    };
-    Ok(CompiledKernel::new(signature, vec![code]))
+    watch.stage(Stage::Regions, kernel, &regions.display(&graph));
+    attempt(options, |wide| {
+        let target = machine(options, wide);
+        let plan = schedule::plan(&graph, &regions, &target);
+        watch.stage(Stage::Schedule, kernel, &plan.display(&graph, &regions));
+
+        let func = lower::lower(&graph, &regions, &plan);
+        check_func(options, "lower", &func);
+        watch.stage(Stage::Lowered, kernel, &func);
+        let split = loop_passes::split::applies(&func).then(|| later(signature, &func, options));
+        let code = code(func, options, wide, watch)?;
+        Ok(CompiledKernel { split, ..CompiledKernel::new(signature.clone(), vec![code]) })
+    })
 }
 
-/// From the loop nests to machine code, by the wide back end or by Cranelift.
-fn compile_regions(
-    graph: &Graph,
-    regions: &Regions,
-    wide: bool,
+/// By one back end after another, until one makes code: `true` is the wide one.
+fn attempt<T>(
     options: &Options,
+    mut make: impl FnMut(bool) -> Result<T, BackendError>,
+) -> Result<T, BackendError> {
+    let (last, first) = options.engine.attempts(&options.target).split_last().expect("something is tried");
+    for &wide in first {
+        if let Ok(made) = make(wide) {
+            return Ok(made);
+        }
+    }
+    make(*last)
+}
+
+/// The machine as the passes see it that prepare code for a back end.
+fn machine(options: &Options, wide: bool) -> Target {
+    if wide { options.target.wide() } else { options.target.clone() }
+}
+
+/// Machine code from the loop IR, by the wide back end or by Cranelift.
+fn code(
+    mut func: Func,
+    options: &Options,
+    wide: bool,
     watch: &mut dyn Observer,
 ) -> Result<MachineCode, BackendError> {
-    let kernel = graph.name.clone();
-    let target = if wide { options.target.wide() } else { options.target.clone() };
-    let plan = schedule::plan(graph, regions, &target);
-    watch.stage(Stage::Schedule, &kernel, &plan.display(graph, regions));
-
-    let mut func = lower::lower(graph, regions, &plan);
-    check_func(options, "lower", &func);
-    watch.stage(Stage::Lowered, &kernel, &func);
+    let kernel = func.name.clone();
+    let target = machine(options, wide);
     for pass in loop_passes::NUMERIC {
         (pass.run)(&mut func);
         check_func(options, pass.name, &func);
@@ -264,6 +348,27 @@ fn compile_regions(
     let code = backend::encode(code)?;
     watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
     Ok(code)
+}
+
+/// The form of a kernel in which threads share what is in a row.
+fn later(signature: &Signature, func: &Func, options: &Options) -> Split {
+    let (signature, func, options) = (signature.clone(), func.clone(), options.clone());
+    Split::new(move || compile_split(&signature, func.clone(), &options, &mut Blind))
+}
+
+/// Compiles a kernel, given as `lower` left it, in the form in which threads share what is in a row. The bits are the same.
+pub fn compile_split(
+    signature: &Signature,
+    mut func: Func,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let pass = loop_passes::SPLIT;
+    (pass.run)(&mut func);
+    check_func(options, pass.name, &func);
+    watch.pass(pass.name, &func.name, &func);
+    let code = attempt(options, |wide| code(func.clone(), options, wide, watch))?;
+    Ok(CompiledKernel::new(signature.clone(), vec![code]))
 }
 
 /// A graph that a pass broke is our mistake.

@@ -7,12 +7,13 @@ use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Graph, Node};
+use act::graph_passes::fuse;
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
 use act::types::{DimId, DimKind};
-use act::target::Target;
-use act::{DType, Kernel, TensorView, TensorViewMut};
+use act::{DType, Kernel, Target, TensorView, TensorViewMut};
+use act::{lower, schedule};
 
 use crate::inputs::Input;
 
@@ -71,15 +72,25 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options::default())
+}
+
+/// A graph, compiled for a level that this machine has.
+pub fn subject_for(file: &str, source: Graph, target: &Target) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options { target: target.clone(), ..Options::default() })
+}
+
+/// The same with options.
+pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
     let compile = |engine, watch: &mut dyn Observer| {
-        let options = Options { engine, ..Options::default() };
+        let options = Options { engine, ..options.clone() };
         let compiled = pipeline::compile_graph(source.clone(), &options, watch)?;
         let module = jit::load(vec![compiled]).expect("this machine runs its own code");
         Ok::<Kernel, BackendError>(module.kernels()[0].clone())
     };
     // Nothing falls back.
-    let engine = if wide::serves(&Target::host()) { Engine::Wide } else { Engine::Auto };
+    let engine = if wide::serves(&options.target) { Engine::Wide } else { Engine::Auto };
     let (narrow, kernel) = (compile(Engine::Cranelift, &mut Blind)?, compile(engine, &mut keep)?);
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
@@ -91,6 +102,32 @@ pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
         kernel,
         narrow,
     })
+}
+
+/// The form of a kernel in which threads share what is in a row.
+pub struct Split {
+    /// After the numeric passes.
+    pub numeric: Func,
+    /// After all passes.
+    pub layout: Func,
+}
+
+impl Subject {
+    /// Its form in which threads share what is in a row, if it has one.
+    pub fn split(&self) -> Option<Split> {
+        let options = Options::default();
+        let regions = fuse(&self.optimized);
+        let plan = schedule::plan(&self.optimized, &regions, &options.layout_target());
+        let func = lower::lower(&self.optimized, &regions, &plan);
+        if !act::loop_passes::split::applies(&func) {
+            return None;
+        }
+        let mut keep = Keep::default();
+        let signature = pipeline::signature(&self.source);
+        pipeline::compile_split(&signature, func, &options, &mut keep).expect("the target is this machine");
+        let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
+        Some(Split { numeric, layout })
+    }
 }
 
 /// What one call gets: the sizes of all dimensions and the elements of each parameter, dense.
@@ -302,8 +339,23 @@ impl Subject {
         self.execute_in(data, how, &mut heap)
     }
 
+    /// The same, with the call made by `call`.
+    pub fn execute_by(&self, data: &Data, how: &How, call: &dyn Fn(&mut dyn FnMut())) -> Vec<Array> {
+        self.execute_with(data, how, &mut Heap::default(), call)
+    }
+
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
+        self.execute_with(data, how, memory, &|call| call())
+    }
+
+    fn execute_with(
+        &self,
+        data: &Data,
+        how: &How,
+        memory: &mut dyn Memory,
+        make: &dyn Fn(&mut dyn FnMut()),
+    ) -> Vec<Array> {
         let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
             let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
@@ -350,8 +402,14 @@ impl Subject {
             })
             .collect();
         let kernel = if how.narrow { &self.narrow } else { &self.kernel };
-        let kernel = kernel.clone().with_threads(how.threads);
-        if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
+        let kernel = match how.split {
+            true => kernel.split().expect("the kernel has this form").clone(),
+            false => kernel.clone(),
+        };
+        let kernel = kernel.with_threads(how.threads);
+        let mut outcome = Ok(());
+        make(&mut || outcome = kernel.call(&inputs, &mut outputs, &numbers));
+        if let Err(error) = outcome {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
         // SAFETY: as above.
@@ -385,6 +443,8 @@ pub struct How {
     pub defaults: bool,
     /// Whether Cranelift's code runs.
     pub narrow: bool,
+    /// Whether to call the form in which threads share what is in a row.
+    pub split: bool,
 }
 
 impl How {
@@ -394,6 +454,7 @@ impl How {
         threads: 1,
         in_place: Vec::new(),
         defaults: false,
+        split: false,
         narrow: false,
     };
 
@@ -403,6 +464,7 @@ impl How {
         threads: 1,
         in_place: Vec::new(),
         defaults: false,
+        split: false,
         narrow: true,
     };
 }

@@ -111,7 +111,11 @@ impl Layout {
     }
 
     /// What the runtime has to provide.
-    pub(in crate::backend) fn into_variant(self, func: &Func, symbols: impl Iterator<Item = String>) -> abi::Variant {
+    pub(in crate::backend) fn into_variant(
+        self,
+        func: &Func,
+        symbols: impl Iterator<Item = String>,
+    ) -> abi::Variant {
         let phases = func.phases.iter().zip(symbols).map(|(phase, symbol)| abi::Phase {
             symbol,
             extent: phase.extent.clone(),

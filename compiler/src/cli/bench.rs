@@ -15,9 +15,9 @@ use act_runtime::abi::ParamKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::engine::Backend;
 use super::inputs::{Call, Request, Setting, Sizes};
 use super::run::load;
-use super::engine::Backend;
 use super::source::Text;
 use super::{Compile, Failure, Outcome, Session, copy, words};
 

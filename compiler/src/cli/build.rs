@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
-use act::{DType, Options, Target};
+use act::{DType, Normalizer, Options, Target};
 
 use super::engine::Backend;
 use super::files::{Staged, commit};
@@ -48,6 +48,9 @@ pub struct Args {
     cpu: Target,
     #[command(flatten)]
     backend: Backend,
+    /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
+    #[arg(long, value_name = "WAY", default_value = "auto", value_parser = super::normalizer)]
+    normalizer: Normalizer,
     /// Trust callers not to have changed rounding or the handling of subnormals, and don't look
     #[arg(long)]
     assume_default_fp: bool,
@@ -66,9 +69,12 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         dtypes: args.dtypes.clone(),
         kernel: args.kernel.clone(),
         engine: args.backend.engine(),
+        normalizer: args.normalizer,
         ..Options::default()
     };
     let kernels = text.compile(&options, &mut Blind, session)?;
+    let kernels: Result<Vec<_>, _> = kernels.into_iter().map(emit::CompiledKernel::complete).collect();
+    let kernels = kernels.map_err(|error| Failure::Message(error.to_string()))?;
     let choice = ObjectOptions { assume_default_fp: args.assume_default_fp };
     let object = emit::object(&kernels, &choice).map_err(|error| Failure::Message(error.to_string()))?;
     let mut staged = vec![Staged::new(&args.output, &object)?];

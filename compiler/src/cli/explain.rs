@@ -73,7 +73,8 @@ fn bound(signature: &Signature, sizes: &Sizes) -> Outcome<Vec<i64>> {
     match bind.shapes() {
         Ok(shapes) => Ok(shapes.dims),
         Err(act_runtime::Error::Unbound { dims }) => {
-            Err(Failure::Message(format!("--shape must give all sizes; {} is missing", dims.join(", "))))
+            let verb = if dims.len() == 1 { "is" } else { "are" };
+            Err(Failure::Message(format!("--shape must give all sizes; {} {verb} missing", dims.join(", "))))
         }
         Err(error) => Err(error.into()),
     }
@@ -161,7 +162,7 @@ impl Report {
             return Err(Failure::Message(code.err().unwrap_or_default()));
         };
         let regions = fuse(&graph);
-        let plan = schedule::plan(&graph, &regions, &options.target);
+        let plan = schedule::plan(&graph, &regions, &options.layout_target());
         let schedule = plan.display(&graph, &regions).to_string();
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));

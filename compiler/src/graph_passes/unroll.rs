@@ -131,9 +131,9 @@ fn nodes_after(graph: &Graph, unrolled: DimSet) -> (u64, u64) {
             Op::Fold { fold, .. } if !over.is_empty() => graph.folds[*fold].step.nodes.len().max(1) as u64,
             _ => 1,
         };
-        let copies = over.iter().fold(1u64, |copies, dim| {
-            copies.saturating_mul(u64::from(sizes[dim.as_u32() as usize]))
-        });
+        let copies = over
+            .iter()
+            .fold(1u64, |copies, dim| copies.saturating_mul(u64::from(sizes[dim.as_u32() as usize])));
         (copies, copies.saturating_mul(own))
     };
     let add = |(most, sum): (u64, u64), node| {

@@ -14,11 +14,11 @@ use cranelift_entity::SecondaryMap;
 use rustc_hash::FxHashMap;
 
 use super::super::facts::{Facts, Pattern, residents};
-use super::constants::Pool;
-use super::super::layout::{Layout, Number, Place};
 use super::super::layout::args;
-use super::memory::load_element;
+use super::super::layout::{Layout, Number, Place};
 use super::super::order::in_order;
+use super::constants::Pool;
+use super::memory::load_element;
 use crate::loops::{Block, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 
 /// A computation whose result is kept for its scope.

@@ -180,8 +180,7 @@ impl regalloc2::Function for Flat<'_> {
 
     fn is_ret(&self, inst: InstIndex) -> bool {
         let block = self.blocks.partition_point(|range| range.last() < inst);
-        self.insts[inst.index()].is_none()
-            && matches!(self.data(regalloc2::Block::new(block)).1, End::Return)
+        self.insts[inst.index()].is_none() && matches!(self.data(regalloc2::Block::new(block)).1, End::Return)
     }
 
     fn is_branch(&self, inst: InstIndex) -> bool {

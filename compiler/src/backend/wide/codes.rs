@@ -403,7 +403,6 @@ impl Cond {
         }
     }
 
-
     /// A byte that says whether it holds.
     pub(super) fn set(self) -> Code {
         match self {

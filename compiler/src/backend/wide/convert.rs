@@ -97,8 +97,12 @@ impl Emitter<'_> {
         match (from, to) {
             // As 0 or 1 a bool is an integer of any width.
             (Elem::Bool, Elem::I32 | Elem::I64) => value,
-            (Elem::Bool | Elem::I32, Elem::F32) => self.to_float(Code::VEX_Vcvtsi2ss_xmm_xmm_rm32, value, Size::D),
-            (Elem::Bool | Elem::I32, Elem::F64) => self.to_float(Code::VEX_Vcvtsi2sd_xmm_xmm_rm32, value, Size::D),
+            (Elem::Bool | Elem::I32, Elem::F32) => {
+                self.to_float(Code::VEX_Vcvtsi2ss_xmm_xmm_rm32, value, Size::D)
+            }
+            (Elem::Bool | Elem::I32, Elem::F64) => {
+                self.to_float(Code::VEX_Vcvtsi2sd_xmm_xmm_rm32, value, Size::D)
+            }
             (Elem::I64, Elem::F32) => self.to_float(Code::VEX_Vcvtsi2ss_xmm_xmm_rm64, value, Size::Q),
             (Elem::I64, Elem::F64) => self.to_float(Code::VEX_Vcvtsi2sd_xmm_xmm_rm64, value, Size::Q),
             (Elem::F32 | Elem::F64, Elem::Bool) => {

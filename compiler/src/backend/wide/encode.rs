@@ -107,8 +107,7 @@ fn is_used(output: &Output, number: usize) -> bool {
     let is = |allocation: &Allocation| {
         allocation.as_reg().is_some_and(|reg| reg.class() == RegClass::Int && reg.hw_enc() == number)
     };
-    output.allocs.iter().any(is)
-        || output.edits.iter().any(|(_, Edit::Move { from, to })| is(from) || is(to))
+    output.allocs.iter().any(is) || output.edits.iter().any(|(_, Edit::Move { from, to })| is(from) || is(to))
 }
 
 impl Writer<'_> {

@@ -113,8 +113,7 @@ impl Emitter<'_> {
         let mut extended = Vec::new();
         for (along, &position) in along.iter().zip(positions) {
             // A negative position becomes one that no axis has.
-            let position =
-                self.make_general(Code::Mov_r32_rm32, Size::D, &[Operand::Use(position, Size::D)]);
+            let position = self.make_general(Code::Mov_r32_rm32, Size::D, &[Operand::Use(position, Size::D)]);
             let bytes = self.axis_scale(access.buffer, along.axis);
             let bytes = self.scale(bytes);
             let further = self.product(position, bytes);

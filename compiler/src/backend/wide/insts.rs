@@ -267,14 +267,18 @@ impl Emitter<'_> {
         macro_rules! two {
             ($by:ident) => {{
                 let (small, large, number) = match prim {
-                    Prim::Sub => (Code::Sub_r32_rm32, Code::Sub_r64_rm64, (Code::Sub_rm32_imm32, Code::Sub_rm64_imm32)),
+                    Prim::Sub => {
+                        (Code::Sub_r32_rm32, Code::Sub_r64_rm64, (Code::Sub_rm32_imm32, Code::Sub_rm64_imm32))
+                    }
                     Prim::IAnd | Prim::And => {
                         (Code::And_r32_rm32, Code::And_r64_rm64, (Code::And_rm32_imm32, Code::And_rm64_imm32))
                     }
                     Prim::IOr | Prim::Or => {
                         (Code::Or_r32_rm32, Code::Or_r64_rm64, (Code::Or_rm32_imm32, Code::Or_rm64_imm32))
                     }
-                    _ => (Code::Xor_r32_rm32, Code::Xor_r64_rm64, (Code::Xor_rm32_imm32, Code::Xor_rm64_imm32)),
+                    _ => {
+                        (Code::Xor_r32_rm32, Code::Xor_r64_rm64, (Code::Xor_rm32_imm32, Code::Xor_rm64_imm32))
+                    }
                 };
                 match fits {
                     Some(value) => {
@@ -742,7 +746,8 @@ impl Emitter<'_> {
             let upper = emitter.make(codes::shift(Prim::ShrU, 8), Size::Y, &operands);
             Operand::Use(upper, Size::Y)
         };
-        let product = |emitter: &mut Self, a, b| emitter.make(Code::VEX_Vpmuludq_ymm_ymm_ymmm256, Size::Y, &[a, b]);
+        let product =
+            |emitter: &mut Self, a, b| emitter.make(Code::VEX_Vpmuludq_ymm_ymm_ymmm256, Size::Y, &[a, b]);
         let (upper_a, upper_b) = (upper(self, a), upper(self, b));
         let low = product(self, a, b);
         let (first, second) = (product(self, upper_a, b), product(self, a, upper_b));
@@ -767,7 +772,8 @@ impl Emitter<'_> {
         if in_vector(from) {
             if self.facts.constant(operand).is_none() && self.is_in_memory(operand) {
                 let mem = self.operand(operand, Size::X);
-                let code = if double { Code::VEX_Vbroadcastsd_ymm_m64 } else { Code::VEX_Vbroadcastss_ymm_m32 };
+                let code =
+                    if double { Code::VEX_Vbroadcastsd_ymm_m64 } else { Code::VEX_Vbroadcastss_ymm_m32 };
                 return self.make(code, Size::Y, &[mem]);
             }
             let value = self.reg(operand);

@@ -325,13 +325,7 @@ impl Emitter<'_> {
     }
 
     /// Copies the active lanes to the stack, one after another, and loads them from there.
-    pub(super) fn load_copied(
-        &mut self,
-        at: Mem,
-        elem: Elem,
-        ty: Type,
-        (count, step): (Reg, Reg),
-    ) -> Reg {
+    pub(super) fn load_copied(&mut self, at: Mem, elem: Elem, ty: Type, (count, step): (Reg, Reg)) -> Reg {
         let spare = Mem::at(Base::Slot(self.spare_slot()));
         let zero = self.zeros();
         self.op(Code::VEX_Vmovups_ymmm256_ymm, &[Operand::Mem(spare), Operand::Use(zero, Size::Y)]);

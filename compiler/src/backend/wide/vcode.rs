@@ -303,9 +303,7 @@ fn sized(reg: Reg, size: Size) -> String {
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Operand::Def(reg, size) | Operand::Use(reg, size) => {
-                f.write_str(&sized(*reg, *size))
-            }
+            Operand::Def(reg, size) | Operand::Use(reg, size) => f.write_str(&sized(*reg, *size)),
             Operand::Mod(to, from, size) => write!(f, "{}={}", sized(*to, *size), Named(*from)),
             Operand::Again(_) => f.write_str("_"),
             Operand::Mem(mem) => mem.fmt(f),
