@@ -35,4 +35,5 @@ mod syntax;
 mod tidy;
 mod uses;
 mod vectors;
+mod wide;
 mod zoo;

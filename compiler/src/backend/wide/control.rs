@@ -740,6 +740,32 @@ impl Emitter<'_> {
         self.block = block;
     }
 
+    /// The first value where a `bool` holds, else the second. What is kept for later is made before.
+    pub(super) fn either(
+        &mut self,
+        cond: Reg,
+        ty: Type,
+        then: impl FnOnce(&mut Self) -> Reg,
+        otherwise: impl FnOnce(&mut Self) -> Reg,
+    ) -> Reg {
+        let [first, second, join] = [(); 3].map(|()| self.code.block());
+        let operands = [Operand::Use(cond, Size::D), Operand::Use(cond, Size::D)];
+        self.set_flags(Machine { code: Code::Test_rm32_r32, operands: Operands::new(&operands) });
+        let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
+        self.end(End::Branch(Cond::Ne, to_first, to_second));
+        let constants = std::mem::take(&mut self.last_constants);
+        self.start(first);
+        let value = then(self);
+        self.end(End::Jump(Target::new(join, vec![value])));
+        self.last_constants.clone_from(&constants);
+        self.start(second);
+        let value = otherwise(self);
+        self.end(End::Jump(Target::new(join, vec![value])));
+        self.last_constants = constants;
+        self.start(join);
+        self.parameter(join, ty)
+    }
+
     /// A loop that runs `count` times, at least once, with further variables: their first values; the body gets them and
     /// gives the next ones.
     pub(super) fn repeat(

@@ -1,14 +1,17 @@
 //! Loads at computed positions. A lane whose position lies outside of an axis takes its element from some zeros on the
-//! stack instead, so that nothing outside of the array is read and no branch is needed.
+//! stack instead, so that nothing outside of the array is read and no branch is needed. Lanes that are known to be neighbours in
+//! memory, as those of `x[t = index(t) - 1]` are, are loaded at once where all of them lie inside.
 
 use iced_x86::Code;
 
 use super::super::layout::Number;
+use super::address::Scale;
 use super::codes::Cond;
 use super::control::{Emitter, Key};
 use super::memory::Active;
 use super::vcode::{Base, Mem, Operand, Reg, Size};
-use crate::loops::{Access, Elem, Type, Value};
+use crate::loops::{Access, Elem, Inst, Type, Value};
+use crate::ops::Prim;
 use crate::types::SizeExpr;
 
 /// An axis that is gathered along.
@@ -34,6 +37,21 @@ impl Emitter<'_> {
         if along.iter().all(|along| along.lanes == 1) {
             return self.gather_together(access, base, &along, &positions, ty);
         }
+        if self.is_shifted(access, &along) {
+            return self.gather_shifted(access, base, &along, &positions, ty);
+        }
+        self.gather_apart(access, base, &along, &positions, ty)
+    }
+
+    /// One lane after another.
+    fn gather_apart(
+        &mut self,
+        access: &Access,
+        base: Reg,
+        along: &[Along],
+        positions: &[Reg],
+        ty: Type,
+    ) -> Reg {
         let elem = self.func.buffers[access.buffer].elem;
         let step = access.lane_axis.map(|_| self.lane_step(access));
         let active = match self.active(access, ty) {
@@ -48,8 +66,8 @@ impl Emitter<'_> {
             {
                 lane_base = self.lea(Mem { base: Base::Reg(lane_base), index: Some((step, 1)), disp: 0 });
             }
-            let single = self.positions_of(&along, &positions, lane);
-            let mut place = self.place_in(access, lane_base, &along, &single);
+            let single = self.positions_of(along, positions, lane);
+            let mut place = self.place_in(access, lane_base, along, &single);
             if let Some(active) = active {
                 let zeros = self.gather_zeros();
                 let number = [Operand::Use(active, Size::Q), Operand::Imm(i64::from(lane))];
@@ -59,6 +77,78 @@ impl Emitter<'_> {
             lanes.push(self.load_general(Mem::at(Base::Reg(place)), elem.bytes()));
         }
         self.join(&lanes, elem, ty)
+    }
+
+    /// Whether the lanes are known to be neighbours in memory: their positions differ along one axis only, where they follow each
+    /// other.
+    fn is_shifted(&self, access: &Access, along: &[Along]) -> bool {
+        let mut apart = along.iter().filter(|along| along.lanes > 1);
+        let (Some(one), None) = (apart.next(), apart.next()) else { return false };
+        let elem = self.func.buffers[access.buffer].elem;
+        access.lane_axis.is_none()
+            && elem != Elem::Bool
+            && self.axis_scale(access.buffer, one.axis) == Scale::Known(i64::from(elem.bytes()))
+            && self.is_consecutive(one.position)
+    }
+
+    /// Whether each lane of an integer is that of the lane before plus 1, by how it is made.
+    fn is_consecutive(&self, mut value: Value) -> bool {
+        let uniform = |value: Value| matches!(self.facts.defs[value], Some(Inst::Splat(_) | Inst::Const(_)));
+        loop {
+            value = match self.facts.defs[value] {
+                Some(Inst::Iota(_)) => return true,
+                Some(Inst::Prim(Prim::Add | Prim::Sub, args)) if uniform(args[1]) => args[0],
+                Some(Inst::Prim(Prim::Add, args)) if uniform(args[0]) => args[1],
+                _ => return false,
+            }
+        }
+    }
+
+    /// Lanes that are neighbours in memory: at once if all lie inside and take part.
+    fn gather_shifted(
+        &mut self,
+        access: &Access,
+        base: Reg,
+        along: &[Along],
+        positions: &[Reg],
+        ty: Type,
+    ) -> Reg {
+        let elem = self.func.buffers[access.buffer].elem;
+        // What both ways need is made before they part.
+        self.gather_zeros();
+        let mut place = base;
+        let mut tests = Vec::new();
+        for (along, &position) in along.iter().zip(positions) {
+            let size = self.number(self.extent(access, along.axis));
+            let bytes = self.axis_scale(access.buffer, along.axis);
+            let bytes = self.scale(bytes);
+            // A negative position becomes one that no axis has; so no lane goes over the end of the integers either.
+            let first = match along.lanes {
+                1 => self.make_general(Code::Mov_r32_rm32, Size::D, &[Operand::Use(position, Size::D)]),
+                _ => self.low_double(position),
+            };
+            let last = self.lea(Mem { base: Base::Reg(first), index: None, disp: along.lanes as i32 - 1 });
+            self.op(Code::Cmp_r64_rm64, &[Operand::Use(last, Size::Q), Operand::Use(size, Size::Q)]);
+            tests.push(self.bool_of(Cond::Lt));
+            let further = self.product(first, bytes);
+            place = self.lea(Mem { base: Base::Reg(place), index: Some((further, 1)), disp: 0 });
+        }
+        if let Active::Some(active) = self.active(access, ty) {
+            let active = self.reg(active);
+            let all = [Operand::Use(active, Size::Q), Operand::Imm(i64::from(ty.lanes))];
+            self.op(Code::Cmp_rm64_imm8, &all);
+            tests.push(self.bool_of(Cond::Eq));
+        }
+        let and = |emitter: &mut Self, a, b| {
+            emitter.change(Code::And_r32_rm32, Size::D, a, &[Operand::Use(b, Size::D)])
+        };
+        let all_inside = tests.into_iter().reduce(|a, b| and(self, a, b)).expect("a gather has a position");
+        self.either(
+            all_inside,
+            ty,
+            |emitter| emitter.load_whole(Mem::at(Base::Reg(place)), elem, ty),
+            |emitter| emitter.gather_apart(access, base, along, positions, ty),
+        )
     }
 
     /// Lanes that have their positions in common: a load, or zeros.
