@@ -21,6 +21,8 @@ mod inputs;
 mod language;
 mod library;
 mod loops;
+mod measured;
+mod minimax;
 mod order;
 mod passes;
 mod programs;
