@@ -242,6 +242,18 @@ pub fn compile_graph(
     }
 }
 
+/// The graph and the loop nests of the form of a kernel that is compiled at once, from its graph after [`graph_passes::PASSES`].
+pub fn first_form(graph: Graph, options: &Options) -> (Graph, regions::Regions) {
+    let found = Found::of(&graph);
+    let (normalizer, over) = match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
+        Choice::One(normalizer) => (normalizer, None),
+        Choice::BySize(short, ..) => (short, Some(found.dims)),
+    };
+    let graph = decomposed(graph, normalizer, over, options, &mut Blind);
+    let regions = fuse_again(&graph, &decompose::again(&graph, normalizer));
+    (graph, regions)
+}
+
 /// A graph after a decomposition.
 fn decomposed(
     mut graph: Graph,
