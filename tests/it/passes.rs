@@ -557,6 +557,16 @@ impl Maker {
         let all = self.graph.operand_dims(&args);
         let dims: DimSet = all.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
         if !dims.is_empty() {
+            // As in texts: an operand that has some of the dimensions that are reduced has them all.
+            for arg in &mut args {
+                let (node, value) = (&self.graph.nodes[*arg], *arg);
+                let own = node.dims.intersection(dims);
+                if !own.is_empty() && own != dims {
+                    let (dtype, all) = (node.dtype, node.dims.union(dims));
+                    self.push(Op::Broadcast(value), dtype, all, degree);
+                    *arg = self.graph.nodes.last().expect("just added").0;
+                }
+            }
             let state = u.int_in_range(0..=self.graph.folds[fold].empty.len() - 1)?;
             let dtype = self.graph.folds[fold].empty[state].dtype;
             self.add(Op::Fold { fold, state: state as u32, args, dims }, dtype, degree);
