@@ -82,7 +82,8 @@ fn other_statistics_of_many_numbers() {
     let exact: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     let mean = exact.iter().sum::<f64>() / LEN as f64;
     let var = exact.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / LEN as f64;
-    let found = |body: &str| f64::from(run(&kernel(&format!("kernel k(x: f32[d]) -> f32 {{ {body} }}")), &x)[0]);
+    let found =
+        |body: &str| f64::from(run(&kernel(&format!("kernel k(x: f32[d]) -> f32 {{ {body} }}")), &x)[0]);
     assert!((found("mean[d](x)") - mean).abs() <= (S + 2.0) * UNIT * mean);
     // The mean is off by S units of 1000, and its square is in the variance.
     let off = (S + 2.0) * UNIT * mean;
