@@ -20,6 +20,7 @@ mod hostile;
 mod inputs;
 mod language;
 mod library;
+mod long_rows;
 mod loops;
 mod measured;
 mod minimax;
