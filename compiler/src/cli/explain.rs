@@ -168,7 +168,7 @@ impl Report {
         let choice = decompose::choose(&graph, &found, options.normalizer, options.long_row);
         let normalizers = normalizers(&graph, &found, &choice, options);
         let (graph, regions) = pipeline::first_form(graph, options);
-        let plan = schedule::plan(&graph, &regions, &options.target);
+        let plan = schedule::plan(&graph, &regions, &options.layout_target());
         let schedule = plan.display(&graph, &regions).to_string();
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));
