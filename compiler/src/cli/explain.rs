@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
+use act::graph_passes;
+use act::graph_passes::decompose::{self, Choice, Found, Normalizer};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
-use act::graph_passes::{self, fuse};
 use act::loops::{BLOCK_STEPS, BufferKind, Func, Inst, LoopKind, Stmt, Verified};
 use act::ops::{Class, Prim, Reduction};
 use act::pipeline::{self, Observer, Stage};
@@ -125,6 +126,8 @@ fn nodes(text: &str) -> usize {
 struct Report {
     signature: Signature,
     graph: Graph,
+    /// How maxima and means with what they shift are computed, and why.
+    normalizers: Vec<String>,
     regions: Regions,
     schedule: String,
     changes: Vec<(&'static str, usize, usize)>,
@@ -161,8 +164,11 @@ impl Report {
         let (Some(graph), Some(numeric)) = (story.graph, story.numeric) else {
             return Err(Failure::Message(code.err().unwrap_or_default()));
         };
-        let regions = fuse(&graph);
-        let plan = schedule::plan(&graph, &regions, &options.target);
+        let found = Found::of(&graph);
+        let choice = decompose::choose(&graph, &found, options.normalizer, options.long_row);
+        let normalizers = normalizers(&graph, &found, &choice, options);
+        let (graph, regions) = pipeline::first_form(graph, options);
+        let plan = schedule::plan(&graph, &regions, &options.layout_target());
         let schedule = plan.display(&graph, &regions).to_string();
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));
@@ -176,6 +182,7 @@ impl Report {
             frame: frame.sum(),
             signature,
             graph,
+            normalizers,
             regions,
             schedule,
             changes: story.changes,
@@ -194,6 +201,7 @@ impl Report {
         let described = described.map(|param| format!("{}: {}", param.name, param.doc.replace('\n', " ")));
         section(&mut out, "Parameters and results", described);
         section(&mut out, "Rewrites", self.rewrites());
+        section(&mut out, "Normalisers", self.normalizers.clone());
         section(&mut out, "Loop nests", self.loop_nests());
         section(&mut out, "Passes over memory", self.memory());
         let operations = self.operations.iter().enumerate();
@@ -224,6 +232,7 @@ impl Report {
             "kernel": self.signature.name,
             "signature": words::heading(&self.signature),
             "rewrites": changes.collect::<Vec<_>>(),
+            "normalizers": self.normalizers,
             "notes": self.regions.notes,
             "passes": passes.collect::<Vec<_>>(),
             "bytes_per_element": self.moved(),
@@ -417,6 +426,37 @@ impl Report {
         }
         out
     }
+}
+
+/// How what can be decomposed is computed.
+fn normalizers(graph: &Graph, found: &Found, choice: &Choice, options: &Options) -> Vec<String> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let names =
+        |dims: DimSet| dims.iter().map(|dim| graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ");
+    let over = |node: NodeId| graph.nodes[node].op.runs_over().map_or(DimSet::EMPTY, |(_, dims)| dims);
+    let shifted = found.shifted.iter().map(|&max| {
+        format!("{max}, a maximum over [{}], with sums of exponentials that it shifts", names(over(max)))
+    });
+    let moments = found.moments.iter().map(|&sum| {
+        format!("{sum}, a sum over [{}], with squared distances from its mean", names(over(sum)))
+    });
+    let way = |way: Normalizer| way.row().map_or(String::new(), |row| format!("{}: {}", row.name, row.doc));
+    let asked = if options.normalizer == Normalizer::Auto { "for this size" } else { "as asked for" };
+    let mut out: Vec<String> = shifted.chain(moments).collect();
+    match choice {
+        Choice::One(one) => out.push(format!("{}, {asked}", way(*one))),
+        Choice::BySize(short, long, (_, most)) => {
+            let dims = names(found.dims);
+            out.push(format!("where [{dims}] has at most {most} elements, {}", way(*short)));
+            out.push(format!("where it has more, {}", way(*long)));
+        }
+    }
+    if !found.moments.is_empty() {
+        out.push("reload and recompute look twice at what a mean is taken of, the others once".to_owned());
+    }
+    out
 }
 
 /// Half a unit in the last place of 1.
