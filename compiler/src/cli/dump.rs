@@ -14,9 +14,11 @@ use super::{Compile, Outcome, Session};
 Stages, in order:
   ast        the syntax tree                            lowered    the loop IR as lowered
   graph      IR 1, as written                           numeric    the loop IR with every rounding fixed
-  optimized  IR 1 after its passes                      loops      the loop IR, fitted to the target
-  regions    which nodes share a loop nest              clif       Cranelift's IR
-  schedule   how the loop nests run on the target       asm        machine code
+  scale      which values are made of exponentials      loops      the loop IR, fitted to the target
+  optimized  IR 1 after its passes                      clif       Cranelift's IR
+  ranges     between which numbers its values lie       asm        machine code
+  regions    which nodes share a loop nest
+  schedule   how the loop nests run on the target
   all        every one of them, each under a heading
 
 Examples:
@@ -38,7 +40,9 @@ pub struct Args {
 enum Wanted {
     Ast,
     Graph,
+    Scale,
     Optimized,
+    Ranges,
     Regions,
     Schedule,
     Lowered,
@@ -55,7 +59,9 @@ impl Wanted {
             Wanted::All => true,
             Wanted::Ast => stage == Stage::Ast,
             Wanted::Graph => stage == Stage::Graph,
+            Wanted::Scale => stage == Stage::Scale,
             Wanted::Optimized => stage == Stage::Optimized,
+            Wanted::Ranges => stage == Stage::Ranges,
             Wanted::Regions => stage == Stage::Regions,
             Wanted::Schedule => stage == Stage::Schedule,
             Wanted::Lowered => stage == Stage::Lowered,
