@@ -197,7 +197,11 @@ pub fn compile_graph(
     check_graph(options, "sema", &graph);
     for pass in graph_passes::PASSES {
         if pass.name == "stabilise" {
-            watch.stage(Stage::Scale, &kernel, &Lazy(|| graph_passes::scale::Scales::new(&graph).print(&graph)));
+            watch.stage(
+                Stage::Scale,
+                &kernel,
+                &Lazy(|| graph_passes::scale::Scales::new(&graph).print(&graph)),
+            );
         }
         (pass.run)(&mut graph);
         check_graph(options, pass.name, &graph);

@@ -25,6 +25,7 @@ mod programs;
 mod random;
 mod reference;
 mod roundtrip;
+mod stable;
 mod stages;
 mod subject;
 mod syntax;

@@ -166,7 +166,9 @@ fn computes_the_same(before: &Graph, after: &Graph, what: &str) {
             .iter()
             .map(|decl| {
                 let count: i64 = decl.dim_list().map(|dim| sizes[dim.as_u32() as usize]).product();
-                (0..count).map(|_| numbers.of(decl.dtype, round % 2 == 1)).collect()
+                // What infinite logits are after shifting, `stable.rs` shows.
+                let special = round % 2 == 1 && !what.starts_with("stabilise");
+                (0..count).map(|_| numbers.of(decl.dtype, special)).collect()
             })
             .collect();
         let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();

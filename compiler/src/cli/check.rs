@@ -82,9 +82,12 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
 /// A warning for every place of a kernel that can't be made safe.
 fn unstable(graph: &Graph, warnings: &mut Diagnostics) {
     for doubt in stabilise::report(graph).doubts {
-        let message = format!("this may be NaN or infinite in `{}` where the formula has a number", graph.name);
+        let message =
+            format!("this may be NaN or infinite in `{}` where the formula has a number", graph.name);
         warnings.push(
-            Diagnostic::warning(codes::UNSTABLE, doubt.span, message).with_label("not safe").with_note(doubt.why),
+            Diagnostic::warning(codes::UNSTABLE, doubt.span, message)
+                .with_label("not safe")
+                .with_note(doubt.why),
         );
     }
 }

@@ -84,8 +84,8 @@ const STABILISE: GraphPass = GraphPass {
 /// what it asks of a maximum holds for the one that keeps NaN. `contract` counts uses: nothing dead may be left before
 /// it, and nothing may share or split a product after it.
 pub const PASSES: &[GraphPass] = &[
-    FOLD, CSE, STABILISE, DCE, UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX, SIMPLIFY, CSE, DCE, CONTRACT,
-    CSE, DCE,
+    FOLD, CSE, STABILISE, DCE, UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX,
+    SIMPLIFY, CSE, DCE, CONTRACT, CSE, DCE,
 ];
 
 /// The pass of that name.

@@ -300,6 +300,14 @@ impl Scales {
         sums.chain([&form.lin]).all(|lin| self.largest(lin) <= MODERATE)
     }
 
+    /// Whether the exponentials of a sum are neither large nor small: it is as good as one of other numbers.
+    fn is_ordinary(&self, form: &Form) -> bool {
+        form.sums.iter().flat_map(|(terms, _)| terms.iter()).all(|term| {
+            let minus: Lin = term.lin.iter().map(|(atom, count)| (atom.clone(), -count)).collect();
+            self.largest(&term.lin) <= MODERATE && self.largest(&minus) <= MODERATE
+        })
+    }
+
     fn largest(&self, lin: &Lin) -> f64 {
         lin.iter().map(|(atom, count)| self.atom_bound(atom, *count)).sum()
     }
@@ -339,7 +347,10 @@ impl Scales {
         match self.followed(graph, node) {
             Some(Scale::Form(form)) if form.factors() > MAX_FACTORS => Scale::Lost(id),
             Some(scale) => scale,
-            None if args.iter().all(|&arg| self.form(arg).is_none_or(|f| f.is_settled() || self.is_moderate(f))) => {
+            None if args
+                .iter()
+                .all(|&arg| self.form(arg).is_none_or(|f| f.is_settled() || self.is_moderate(f))) =>
+            {
                 Scale::Plain
             }
             None => Scale::Lost(id),
@@ -367,7 +378,11 @@ impl Scales {
                 if is_shifted_exp_sum(graph, &node.op) {
                     return Some(Scale::Plain);
                 }
-                self.summed(graph, arg, *dims)?
+                let form = self.summed(graph, arg, *dims)?;
+                if self.is_ordinary(&form) {
+                    return Some(Scale::Plain);
+                }
+                form
             }
             _ => return None,
         };

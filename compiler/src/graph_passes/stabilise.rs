@@ -15,7 +15,7 @@
 //! | `log(1 - exp(x))` | `log(-expm1(x))`, below `-log 2` `log1p(-exp(x))` |
 //! | `exp(a) / (exp(a) + exp(b))` | `sigmoid(a - b)` |
 //! | `(exp(a) - exp(b)) / (exp(a) + exp(b))` | `tanh((a - b) / 2)` |
-//! | `exp(x) - 1` | `expm1(x)` |
+//! | `exp(x) - 1`, `1 - erf(x)`, `1 - sigmoid(x)` … | `expm1(x)`, `erfc(x)`, `sigmoid(-x)`: nothing cancels |
 //! | `sum(exp(x)) ^ p` | `exp(p m) * sum(exp(x - m)) ^ p`; by the logarithm if `p` is no constant |
 //! | `sum(exp(x)) > 0` | of the shifted sum |
 //! | `tanh(log(1 + exp(x)))` | a quotient of `exp(-abs(x))` |
@@ -75,12 +75,15 @@ pub fn stabilise(graph: &mut Graph) -> Report {
     let mut report = Report::default();
     let mut scales = Scales::default();
     let mut logs = FxHashMap::default();
-    rebuild(graph, |graph, _, node| {
+    let counts = graph.use_counts();
+    let mut uses = FxHashMap::default();
+    rebuild(graph, |graph, old, node| {
         let (dims, span) = (node.dims, node.span);
         let naive = graph.nodes.push(node);
+        uses.insert(naive, counts[old]);
         scales.extend(graph);
         let dtype = operand_dtype(graph, naive);
-        let mut site = Site { graph, scales: &scales, logs: &logs, dtype, span };
+        let mut site = Site { graph, scales: &scales, logs: &logs, uses: &uses, dtype, span };
         let Some((what, value)) = site.safe(naive) else {
             if let Some(why) = site.doubt(naive) {
                 report.doubts.push(Doubt { span, why });
@@ -89,6 +92,7 @@ pub fn stabilise(graph: &mut Graph) -> Report {
         };
         report.rewrites.push(Rewrite { span, what });
         let value = spread(graph, value, dims, span);
+        uses.insert(value, counts[old]);
         scales.extend(graph);
         if let Op::Prim(Prim::Log, args) = &graph.nodes[naive].op
             && let Some(form) = scales.form(args[0])
@@ -120,18 +124,23 @@ const TWO_SIDED: &str = "the form that overflows on neither side";
 const CANCELS: &str = "a form that does not cancel";
 const SCALED: &str = "a norm of elements divided by the largest";
 
+/// The exponent and the weight of a term, the node that is the exponent or, where the weight is 0, `-inf`; how many times it counts.
+type Mask = (Lin, Weight, NodeId, f64);
+
 /// A sum of exponentials, taken apart.
 struct Frozen {
-    /// The largest exponent.
+    /// The largest exponent, over `times`.
     max: NodeId,
     /// What is subtracted: that, or 0 where it is `-inf` and that could show.
     shift: NodeId,
-    /// The sum is this times `exp(shift)`.
+    /// How often it is subtracted: exponents are so many times what `max` is the largest of.
+    times: f64,
+    /// The sum is this times `exp(times * shift)`.
     rest: NodeId,
     /// That sum without a term that is 1.
     without_one: Option<NodeId>,
     /// Exponents that are `-inf` where their weight is 0.
-    masks: Vec<(Lin, Weight, NodeId)>,
+    masks: Vec<Mask>,
 }
 
 /// A term of a sum that is taken apart.
@@ -151,6 +160,8 @@ struct Site<'a> {
     scales: &'a Scales,
     /// Of what values are the logarithm.
     logs: &'a FxHashMap<NodeId, Rc<Form>>,
+    /// How many nodes use each.
+    uses: &'a FxHashMap<NodeId, u32>,
     dtype: DType,
     span: Span,
 }
@@ -183,7 +194,8 @@ impl Site<'_> {
             (Prim::Log2 | Prim::Log10, &[a]) => {
                 self.scales.form(a)?;
                 let log = self.log_of_node(a)?;
-                let unit = if prim == Prim::Log2 { std::f64::consts::LOG2_E } else { std::f64::consts::LOG10_E };
+                let unit =
+                    if prim == Prim::Log2 { std::f64::consts::LOG2_E } else { std::f64::consts::LOG10_E };
                 let unit = self.number(unit);
                 Some((IN_LOG, self.prim(Prim::Mul, &[log, unit])))
             }
@@ -197,7 +209,9 @@ impl Site<'_> {
                         weight: form.weight.clone(),
                         over: DimSet::EMPTY,
                     }),
-                    [(more, 1.0)] if form.lin.is_empty() && form.weight.is_one() => terms.extend(more.iter().cloned()),
+                    [(more, 1.0)] if form.lin.is_empty() && form.weight.is_one() => {
+                        terms.extend(more.iter().cloned())
+                    }
                     _ => return None,
                 }
                 Some((IN_LOG, self.log_of(&Form::sum(terms))?))
@@ -209,7 +223,12 @@ impl Site<'_> {
             (Prim::Pow, &[a, p]) => {
                 self.scales.form(a).filter(|form| !form.is_settled())?;
                 let log = self.log_of_node(a)?;
+                // Powers of 1, and with the exponent 0, are 1.
+                let zero = self.number(0.0);
+                let (of_one, no_power) = (self.prim(Prim::Eq, &[log, zero]), self.prim(Prim::Eq, &[p, zero]));
+                let one = self.prim(Prim::Or, &[of_one, no_power]);
                 let exponent = self.prim(Prim::Mul, &[p, log]);
+                let exponent = self.prim(Prim::Select, &[one, zero, exponent]);
                 Some((SHIFTED, self.prim(Prim::Exp, &[exponent])))
             }
             (Prim::Sub, &[a, b]) if self.is(b, 1.0) => {
@@ -217,6 +236,9 @@ impl Site<'_> {
                 Some((CANCELS, self.prim(Prim::Expm1, &[exponent])))
             }
             (Prim::Sub, &[a, b]) if self.is(a, 1.0) => {
+                if let Some(value) = self.one_minus(b) {
+                    return Some((CANCELS, value));
+                }
                 let exponent = self.pure_exponent(b)?;
                 let minus = self.prim(Prim::Expm1, &[exponent]);
                 Some((CANCELS, self.prim(Prim::Neg, &[minus])))
@@ -235,7 +257,9 @@ impl Site<'_> {
     fn doubt(&self, node: NodeId) -> Option<&'static str> {
         let Op::Prim(prim, args) = &self.graph.nodes[node].op else { return None };
         let open = |arg: NodeId| self.scales.form(arg).is_some_and(|form| !form.is_settled());
-        let sums = |arg: NodeId| self.scales.form(arg).is_some_and(|form| !form.is_settled() && !form.sums.is_empty());
+        let sums = |arg: NodeId| {
+            self.scales.form(arg).is_some_and(|form| !form.is_settled() && !form.sums.is_empty())
+        };
         let lost = |arg: NodeId| self.scales.lost(arg).is_some();
         match prim {
             Prim::Div if lost(args[1]) => Some(
@@ -303,7 +327,11 @@ impl Site<'_> {
     }
 
     fn power(&mut self, node: NodeId, a: NodeId) -> Option<(&'static str, NodeId)> {
-        self.scales.form(a).filter(|form| !form.is_settled())?;
+        let of = self.scales.form(a)?;
+        let root = matches!(self.graph.nodes[node].op, Op::Prim(Prim::Sqrt, _)) && !of.lin.is_empty();
+        if of.is_settled() && !root {
+            return None;
+        }
         let form = self.scales.form(node)?.clone();
         Some((SHIFTED, self.value(&form)?))
     }
@@ -313,6 +341,12 @@ impl Site<'_> {
             Op::Prim(Prim::Sigmoid, args) => {
                 let lin = vec![(Atom::Node(args[0]), -1.0)];
                 return self.minus_softplus(&lin);
+            }
+            Op::Prim(Prim::Sub, args) if self.is(args[0], 1.0) => {
+                if let Op::Prim(Prim::Sigmoid, inner) = self.graph.nodes[args[1]].op.clone() {
+                    let lin = vec![(Atom::Node(inner[0]), 1.0)];
+                    return self.minus_softplus(&lin);
+                }
             }
             Op::Prim(Prim::Cosh, args) => {
                 // |x| + log1p(exp(-2|x|)) - log 2.
@@ -337,6 +371,28 @@ impl Site<'_> {
         let pure = form.sums.is_empty() && form.weight.is_one() && !form.lin.is_empty();
         let exponential = matches!(self.graph.nodes[node].op, Op::Prim(Prim::Exp, _));
         if pure && exponential { self.exponent(&form.lin) } else { None }
+    }
+
+    /// 1 less a function, if nothing else needs that function.
+    fn one_minus(&mut self, of: NodeId) -> Option<NodeId> {
+        if self.uses.get(&of) != Some(&1) {
+            return None;
+        }
+        let Op::Prim(prim, args) = self.graph.nodes[of].op.clone() else { return None };
+        match prim {
+            Prim::Erf => Some(self.prim(Prim::Erfc, &args)),
+            Prim::Sigmoid => {
+                let minus = self.prim(Prim::Neg, &args);
+                Some(self.prim(Prim::Sigmoid, &[minus]))
+            }
+            Prim::Tanh => {
+                let (two, minus_two) = (self.number(2.0), self.number(-2.0));
+                let twice = self.prim(Prim::Mul, &[args[0], minus_two]);
+                let sigmoid = self.prim(Prim::Sigmoid, &[twice]);
+                Some(self.prim(Prim::Mul, &[sigmoid, two]))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a sum of exponentials is above 0. Where the maximum is infinite, it is.
@@ -430,43 +486,47 @@ impl Site<'_> {
 
     /// The value of a form.
     fn value(&mut self, form: &Form) -> Option<NodeId> {
+        let form = &self.unshifted(form);
         if let Some(value) = self.two_sided(form) {
             return self.assembled(Some(value), &form.weight, &[]);
         }
         let mut lin = form.lin.clone();
         let mut powers = Vec::new();
-        let mut shifts: Vec<(Rc<Vec<Term>>, NodeId)> = Vec::new();
+        let mut shifts: Vec<(Rc<Vec<Term>>, NodeId, f64)> = Vec::new();
         let mut masks = Vec::new();
         for (terms, power) in form.sums.iter().filter(|(_, power)| *power < 0.0) {
             let frozen = self.freeze(terms, !self.is_covered(form, terms))?;
-            add_atom(&mut lin, &Atom::Node(frozen.shift), *power);
+            add_atom(&mut lin, &Atom::Node(frozen.shift), *power * frozen.times);
             powers.push((frozen.rest, *power));
-            shifts.push((terms.clone(), frozen.shift));
+            shifts.push((terms.clone(), frozen.shift, frozen.times));
             masks.extend(frozen.masks);
         }
         let mut above = Vec::new();
         for (terms, power) in form.sums.iter().filter(|(_, power)| *power > 0.0) {
-            let shared = shifts.iter().find(|(divisor, shift)| {
+            let shared = shifts.iter().find(|(divisor, shift, times)| {
                 let dims = self.graph.nodes[*shift].dims;
                 terms.iter().all(|term| {
-                    term.over.intersection(dims).is_empty() && self.covers(divisor, &term.lin, &term.weight)
+                    term.over.intersection(dims).is_empty()
+                        && self.covers(divisor, &term.lin, &term.weight)
+                        && term.lin.iter().all(|(_, count)| count.abs() == *times)
                 })
             });
-            let (shift, rest) = match shared {
-                Some(&(_, shift)) => (shift, self.shifted(terms, shift, &masks)?),
+            let (shift, times, rest) = match shared {
+                Some(&(_, shift, times)) => (shift, times, self.shifted(terms, shift, times, &masks)?),
                 None => {
                     let frozen = self.freeze(terms, true)?;
-                    (frozen.shift, frozen.rest)
+                    (frozen.shift, frozen.times, frozen.rest)
                 }
             };
-            add_atom(&mut lin, &Atom::Node(shift), *power);
+            add_atom(&mut lin, &Atom::Node(shift), *power * times);
             above.push((rest, *power));
         }
         above.extend(powers);
-        let masked = masks.iter().find(|(own, weight, _)| *own == form.lin && contains(&form.weight, weight));
-        if let Some((own, _, node)) = masked {
+        let masked =
+            masks.iter().find(|(own, weight, ..)| *own == form.lin && contains(&form.weight, weight));
+        if let Some((own, _, node, times)) = masked {
             own.iter().for_each(|(atom, count)| add_atom(&mut lin, atom, -count));
-            lin.insert(0, (Atom::Node(*node), 1.0));
+            lin.insert(0, (Atom::Node(*node), *times));
         }
         let exponential = match lin.is_empty() {
             true => None,
@@ -476,6 +536,91 @@ impl Site<'_> {
             }
         };
         self.assembled(exponential, &form.weight, &above)
+    }
+
+    /// A form without what is subtracted in all exponents, where that cancels: a shift that the text has. What is subtracted
+    /// then is the maximum itself, and if that was the text's, it is the same node.
+    fn unshifted(&self, form: &Form) -> Form {
+        let divisors = form.sums.iter().filter(|(_, power)| *power < 0.0);
+        for term in divisors.flat_map(|(terms, _)| terms.iter()) {
+            let Some(shift) = self.subtracted(&term.lin) else { continue };
+            let atom = Atom::Node(shift);
+            let mut out = form.clone();
+            out.lin = self.split(&out.lin, shift);
+            for (terms, power) in &mut out.sums {
+                let pulled: Option<Vec<Term>> = terms.iter().map(|term| self.pulled(term, shift)).collect();
+                if let Some(pulled) = pulled {
+                    *terms = Rc::new(pulled);
+                    add_atom(&mut out.lin, &atom, -*power);
+                }
+            }
+            if out.lin.iter().all(|(own, _)| *own != atom) {
+                return out;
+            }
+        }
+        form.clone()
+    }
+
+    /// What is subtracted in an exponent and lacks dimensions of it.
+    fn subtracted(&self, lin: &Lin) -> Option<NodeId> {
+        lin.iter().find_map(|(atom, _)| match atom {
+            Atom::Node(node) => match &self.graph.nodes[*node].op {
+                Op::Prim(Prim::Sub, args) => {
+                    let [of, shift] = [args[0], args[1]].map(|arg| self.graph.nodes[arg].dims);
+                    (shift.is_subset(of) && shift != of).then_some(args[1])
+                }
+                _ => None,
+            },
+            Atom::Choice { yes, no, .. } => {
+                [yes, no].into_iter().flatten().find_map(|side| self.subtracted(side))
+            }
+        })
+    }
+
+    /// An exponent with differences from `shift` taken apart.
+    fn split(&self, lin: &Lin, shift: NodeId) -> Lin {
+        let mut out = Lin::new();
+        for (atom, count) in lin {
+            match atom {
+                Atom::Node(node) => match &self.graph.nodes[*node].op {
+                    Op::Prim(Prim::Sub, args) if args[1] == shift => {
+                        add_atom(&mut out, &Atom::Node(args[0]), *count);
+                        add_atom(&mut out, &Atom::Node(shift), -count);
+                    }
+                    _ => add_atom(&mut out, atom, *count),
+                },
+                Atom::Choice { test, yes, no, depth } => {
+                    let side = |side: &Option<Rc<Lin>>| match side {
+                        Some(lin) => self.without(lin, shift).map(|lin| Some(Rc::new(lin))),
+                        None => Some(None),
+                    };
+                    match (side(yes), side(no)) {
+                        (Some(yes), Some(no)) => {
+                            let choice = Atom::Choice { test: *test, yes, no, depth: *depth };
+                            add_atom(&mut out, &choice, *count);
+                            add_atom(&mut out, &Atom::Node(shift), -count);
+                        }
+                        _ => add_atom(&mut out, atom, *count),
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// An exponent to which `shift` is added, if it is subtracted in it once.
+    fn without(&self, lin: &Lin, shift: NodeId) -> Option<Lin> {
+        let mut lin = self.split(lin, shift);
+        let at = lin.iter().position(|(atom, count)| *atom == Atom::Node(shift) && *count == -1.0)?;
+        lin.remove(at);
+        Some(lin)
+    }
+
+    /// A term whose factor `exp(-shift)` is taken out.
+    fn pulled(&self, term: &Term, shift: NodeId) -> Option<Term> {
+        let along = self.graph.nodes[shift].dims.intersection(term.over);
+        let lin = self.without(&term.lin, shift).filter(|_| along.is_empty())?;
+        Some(Term { lin, weight: term.weight.clone(), over: term.over })
     }
 
     /// The product of an exponential, a weight and powers; what divides comes last.
@@ -575,8 +720,29 @@ impl Site<'_> {
     fn covers(&self, divisor: &[Term], lin: &Lin, weight: &Weight) -> bool {
         divisor.iter().any(|term| {
             let may_be_masked = !term.weight.factors.is_empty();
-            is_part_of(lin, &term.lin) && !term.lin.is_empty() && (!may_be_masked || contains(weight, &term.weight))
+            self.is_part_of(lin, term)
+                && !term.lin.is_empty()
+                && (!may_be_masked || contains(weight, &term.weight))
         })
+    }
+
+    /// Whether an exponent is that of a term, some times, or at some places `-inf` instead, or that of another place of the term's row.
+    fn is_part_of(&self, lin: &Lin, term: &Term) -> bool {
+        match (&lin[..], &term.lin[..]) {
+            ([(Atom::Choice { yes, no, .. }, 1.0)], of) if !lin_is(lin, of) => {
+                [yes, no].into_iter().all(|side| side.as_ref().is_none_or(|side| self.is_part_of(side, term)))
+            }
+            (&[(Atom::Node(own), count)], &[(Atom::Node(of), times)]) => {
+                let elsewhere = match &self.graph.nodes[own].op {
+                    Op::Gather { dims, args } => {
+                        args[0] == of && dims.iter().all(|&dim| term.over.contains(dim))
+                    }
+                    _ => false,
+                };
+                (own == of || elsewhere) && count * times > 0.0
+            }
+            (_, of) => lin_is(lin, of),
+        }
     }
 
     /// Takes a sum apart. `guard`: where all exponents are `-inf` the sum is 0 and not NaN.
@@ -585,16 +751,23 @@ impl Site<'_> {
         let all = terms.iter().fold(DimSet::EMPTY, |dims, term| dims.union(kept(self, term)));
         let mut parts = Vec::new();
         let mut masks = Vec::new();
+        let apart = |term: &Term| terms.len() > 1 && !term.over.is_empty() && kept(self, term) != all;
+        let times = if terms.iter().any(apart) { 1.0 } else { common_count(terms) };
         for term in terms {
             if terms.len() > 1 && !term.over.is_empty() && kept(self, term) != all {
                 let inner = self.freeze(std::slice::from_ref(term), true)?;
-                let part =
-                    Part { exponent: Some(inner.max), factor: Some(inner.rest), negative: false, over: DimSet::EMPTY };
+                let exponent = self.multiple(inner.max, inner.times);
+                let part = Part {
+                    exponent: Some(exponent),
+                    factor: Some(inner.rest),
+                    negative: false,
+                    over: DimSet::EMPTY,
+                };
                 parts.push(part);
                 continue;
             }
             let factor = self.weight(&term.weight)?;
-            let exponent = self.term_exponent(term, factor, &mut masks)?;
+            let exponent = self.term_exponent(term, factor, times, &mut masks)?;
             parts.push(Part { exponent, factor, negative: term.weight.negative, over: term.over });
         }
         let maximum = self.maximum(&parts)?;
@@ -607,26 +780,28 @@ impl Site<'_> {
         } else {
             maximum
         };
-        let rest = self.sum_of_parts(&parts, shift)?;
-        let one = parts.iter().position(|part| part.exponent.is_none() && part.factor.is_none() && !part.negative);
+        let rest = self.sum_of_parts(&parts, shift, times)?;
+        let one =
+            parts.iter().position(|part| part.exponent.is_none() && part.factor.is_none() && !part.negative);
         let without_one = match one {
             Some(at) if parts.len() > 1 => {
                 parts.remove(at);
-                Some(self.sum_of_parts(&parts, shift)?)
+                Some(self.sum_of_parts(&parts, shift, times)?)
             }
             _ => None,
         };
-        Some(Frozen { max: maximum, shift, rest, without_one, masks })
+        Some(Frozen { max: maximum, shift, times, rest, without_one, masks })
     }
 
-    /// The exponent of a term; none if it is 0. `-inf` where its weight may be, and is, 0.
+    /// The exponent of a term over `times`; none if it is 0. `-inf` where its weight may be, and is, 0.
     fn term_exponent(
         &mut self,
         term: &Term,
         factor: Option<NodeId>,
-        masks: &mut Vec<(Lin, Weight, NodeId)>,
+        times: f64,
+        masks: &mut Vec<Mask>,
     ) -> Option<Option<NodeId>> {
-        let exponent = if term.lin.is_empty() { None } else { Some(self.exponent(&term.lin)?) };
+        let exponent = if term.lin.is_empty() { None } else { Some(self.exponent(&over(&term.lin, times))?) };
         let Some(factor) = factor.filter(|_| term.weight.factors.iter().any(|(_, divides)| !divides)) else {
             return Some(exponent);
         };
@@ -639,7 +814,7 @@ impl Site<'_> {
         let least = self.number(f64::NEG_INFINITY);
         let counts = self.prim(Prim::Ne, &[factor, zero]);
         let masked = self.prim(Prim::Select, &[counts, exponent.unwrap_or(zero), least]);
-        masks.push((term.lin.clone(), term.weight.clone(), masked));
+        masks.push((term.lin.clone(), term.weight.clone(), masked, times));
         Some(Some(masked))
     }
 
@@ -659,7 +834,8 @@ impl Site<'_> {
         let mut maximum = None;
         // Numbers come last.
         let is_number = |site: &Self, part: &Part| {
-            part.exponent.is_none_or(|exponent| site.graph.nodes[exponent].dims.is_empty() && part.over.is_empty())
+            part.exponent
+                .is_none_or(|exponent| site.graph.nodes[exponent].dims.is_empty() && part.over.is_empty())
         };
         for numbers in [false, true] {
             for part in parts {
@@ -680,13 +856,14 @@ impl Site<'_> {
     }
 
     /// The sum of shifted terms.
-    fn sum_of_parts(&mut self, parts: &[Part], shift: NodeId) -> Option<NodeId> {
+    fn sum_of_parts(&mut self, parts: &[Part], shift: NodeId, times: f64) -> Option<NodeId> {
         let mut sum = None;
         for part in parts {
             let exponent = match part.exponent {
                 Some(exponent) => self.prim(Prim::Sub, &[exponent, shift]),
                 None => self.prim(Prim::Neg, &[shift]),
             };
+            let exponent = self.multiple(exponent, times);
             let mut value = self.prim(Prim::Exp, &[exponent]);
             if let Some(factor) = part.factor {
                 value = self.prim(Prim::Mul, &[value, factor]);
@@ -705,19 +882,20 @@ impl Site<'_> {
     }
 
     /// A sum, with the shift of another one.
-    fn shifted(&mut self, terms: &[Term], shift: NodeId, masks: &[(Lin, Weight, NodeId)]) -> Option<NodeId> {
+    fn shifted(&mut self, terms: &[Term], shift: NodeId, times: f64, masks: &[Mask]) -> Option<NodeId> {
         let mut parts = Vec::new();
         for term in terms {
             let factor = self.weight(&term.weight)?;
-            let masked = masks.iter().find(|(lin, weight, _)| *lin == term.lin && contains(&term.weight, weight));
+            let masked =
+                masks.iter().find(|(lin, weight, ..)| *lin == term.lin && contains(&term.weight, weight));
             let exponent = match masked {
-                Some(&(_, _, node)) => Some(node),
+                Some(&(_, _, node, _)) => Some(node),
                 None if term.lin.is_empty() => None,
-                None => Some(self.exponent(&term.lin)?),
+                None => Some(self.exponent(&over(&term.lin, times))?),
             };
             parts.push(Part { exponent, factor, negative: term.weight.negative, over: term.over });
         }
-        self.sum_of_parts(&parts, shift)
+        self.sum_of_parts(&parts, shift, times)
     }
 
     // ---- logarithms ----
@@ -740,7 +918,7 @@ impl Site<'_> {
         for (terms, power) in &form.sums {
             if *power == -1.0 && self.is_covered(form, terms) && form.sums.len() == 1 {
                 let frozen = self.freeze(terms, false)?;
-                add_atom(&mut lin, &Atom::Node(frozen.shift), -1.0);
+                add_atom(&mut lin, &Atom::Node(frozen.shift), -frozen.times);
                 logs.push((self.prim(Prim::Log, &[frozen.rest]), -1.0));
             } else {
                 logs.push((self.log_of_sum(terms)?, *power));
@@ -790,7 +968,8 @@ impl Site<'_> {
         }
         let frozen = self.freeze(terms, true)?;
         let log = self.prim(Prim::Log, &[frozen.rest]);
-        let mut log = self.prim(Prim::Add, &[frozen.shift, log]);
+        let shift = self.multiple(frozen.shift, frozen.times);
+        let mut log = self.prim(Prim::Add, &[shift, log]);
         if let Some(rest) = frozen.without_one {
             // The largest exponent is 0 or above; where it is 0, the 1 need not be added.
             let zero = self.number(0.0);
@@ -924,10 +1103,7 @@ impl Site<'_> {
                 }
             }
             let mut sum = sum.expect("a group has parts");
-            if times != 1.0 {
-                let times = self.number(times);
-                sum = self.prim(Prim::Mul, &[sum, times]);
-            }
+            sum = self.multiple(sum, times);
             value = Some(match (value, positive) {
                 (None, true) => sum,
                 (None, false) => self.prim(Prim::Neg, &[sum]),
@@ -936,6 +1112,15 @@ impl Site<'_> {
             });
         }
         Some(value.unwrap_or_else(|| self.number(0.0)))
+    }
+
+    /// A node some times.
+    fn multiple(&mut self, node: NodeId, times: f64) -> NodeId {
+        if times == 1.0 {
+            return node;
+        }
+        let times = self.number(times);
+        self.prim(Prim::Mul, &[node, times])
     }
 
     fn atom(&mut self, atom: &Atom) -> Option<NodeId> {
@@ -988,20 +1173,31 @@ fn difference(a: &Lin, b: &Lin) -> Lin {
     out
 }
 
+/// How many times every part of all exponents counts, if that is the same: `exp(2 x)` has the maximum of `x` taken.
+fn common_count(terms: &[Term]) -> f64 {
+    let mut counts = terms.iter().flat_map(|term| term.lin.iter().map(|(_, count)| count.abs()));
+    match counts.next() {
+        Some(first) if counts.all(|count| count == first) => first,
+        _ => 1.0,
+    }
+}
+
+/// An exponent over a number.
+fn over(lin: &Lin, times: f64) -> Lin {
+    lin.iter().map(|(atom, count)| (atom.clone(), count / times)).collect()
+}
+
 /// Whether every factor of one weight is one of another.
 fn contains(weight: &Weight, part: &Weight) -> bool {
     part.factors.iter().all(|factor| weight.factors.contains(factor))
 }
 
-/// Whether an exponent is another one, or at some places `-inf` instead.
-fn is_part_of(lin: &Lin, of: &Lin) -> bool {
-    if lin == of {
-        return true;
-    }
-    match &lin[..] {
-        [(Atom::Choice { yes, no, .. }, 1.0)] => {
-            [yes, no].into_iter().all(|side| side.as_ref().is_none_or(|side| is_part_of(side, of)))
-        }
-        _ => false,
-    }
+/// Whether an exponent is another one, some times.
+fn lin_is(lin: &Lin, of: &[(Atom, f64)]) -> bool {
+    let times = match (lin.first(), of.first()) {
+        (Some((_, own)), Some((_, other))) => own / other,
+        _ => 1.0,
+    };
+    let same = |((a, n), (b, m)): (&(Atom, f64), &(Atom, f64))| a == b && *n == times * m;
+    times > 0.0 && lin.len() == of.len() && lin.iter().zip(of).all(same)
 }
