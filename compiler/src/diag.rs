@@ -321,6 +321,13 @@ impl Diagnostics {
         self.list.iter()
     }
 
+    /// Keeps only some of the messages; those that were only counted stay so.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(keep);
+        let kept = self.list.iter().filter(|kept| kept.severity == Severity::Error).count();
+        self.errors = self.errors.min(kept + self.dropped);
+    }
+
     /// Sorts by file and place; messages about the same place keep their order.
     pub fn sort(&mut self) {
         self.list.sort_by_key(|found| (found.span.file, found.span.start, found.span.end));

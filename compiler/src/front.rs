@@ -68,7 +68,9 @@ pub fn compile_with(text: &str, options: &Options) -> Result<Module, Error> {
 
 /// The same for a text with a name, which messages show.
 pub fn compile_named(name: &str, text: &str, options: &Options) -> Result<Module, Error> {
-    let kernels = compile_kernels(name, text, options)?;
+    let mut sources = Sources::new();
+    let file = sources.add(Source::new(name, text));
+    let kernels = compile_sources(sources, file, options)?;
     Ok(emit::jit::load(kernels)?.with_threads(options.threads))
 }
 
@@ -110,7 +112,9 @@ pub fn compile_files(name: &str, options: &Options, loader: &mut Loader<'_>) -> 
 pub fn compile_kernels(name: &str, text: &str, options: &Options) -> Result<Vec<CompiledKernel>, Error> {
     let mut sources = Sources::new();
     let file = sources.add(Source::new(name, text));
-    compile_sources(sources, file, options)
+    let kernels = compile_sources(sources, file, options)?;
+    let complete = kernels.into_iter().map(CompiledKernel::complete).collect::<Result<_, _>>();
+    complete.map_err(|error| Error::Target(error.message))
 }
 
 fn compile_sources(sources: Sources, file: FileId, options: &Options) -> Result<Vec<CompiledKernel>, Error> {

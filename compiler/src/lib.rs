@@ -50,5 +50,6 @@ pub use act_runtime::{
     view_mut_strided, view_strided,
 };
 pub use front::{Error, compile, compile_file, compile_files, compile_kernels, compile_named, compile_with};
+pub use graph_passes::Normalizer;
 pub use pipeline::Options;
 pub use target::Target;

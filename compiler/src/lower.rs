@@ -193,8 +193,9 @@ impl Lower<'_> {
                 (self.size_of(&units), 1)
             }
         };
-        let inside: Vec<Group> = (0..regions.groups.len()).filter(|group| !units.contains(group)).collect();
-        let inside: Vec<Group> = if units.is_empty() && lane.is_some() { Vec::new() } else { inside };
+        let across = if units.is_empty() { lane } else { None };
+        let shared = |group: &Group| units.contains(group) || across == Some(*group);
+        let inside: Vec<Group> = (0..regions.groups.len()).filter(|group| !shared(group)).collect();
         let work = self.size_of(&inside);
         let body = std::mem::take(&mut self.stmts);
         self.func.phases.push(Phase { lo, hi, extent, grain, work, body });

@@ -16,7 +16,8 @@ const STACK: usize = 64 << 20;
 
 /// Compiles and runs kernels written in the actlang language.
 #[derive(Parser)]
-#[command(name = "actc", version, after_help = EXAMPLES, propagate_version = true)]
+// Width 0: help is not wrapped, whichever features of clap other packages ask for.
+#[command(name = "actc", version, after_help = EXAMPLES, propagate_version = true, term_width = 0)]
 struct Program {
     /// When to colour messages; NO_COLOR in the environment means never
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]

@@ -7,13 +7,16 @@ use std::fmt::Display;
 
 use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
-use crate::backend::{self, BackendError};
+use crate::backend::{self, BackendError, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
-use crate::emit::{self, CompiledKernel};
+use crate::emit::{self, CompiledKernel, Later, Split};
 use crate::graph::{Decl, Graph, regions};
+use crate::graph_passes::decompose::{self, Choice, Found, Normalizer};
+use crate::graph_passes::fuse_again;
 use crate::loops::{self, Func, Verified};
 use crate::sema;
 use crate::target::Target;
+use crate::types::DimSet;
 use crate::{graph, graph_passes, loop_passes, lower, schedule, syntax};
 
 /// What may be chosen from outside.
@@ -29,6 +32,10 @@ pub struct Options {
     pub kernel: Option<String>,
     /// How many threads a call may use.
     pub threads: usize,
+    /// How maxima and the sums of exponentials that they shift are computed.
+    pub normalizer: Normalizer,
+    /// Elements of a row above which [`Normalizer::Auto`] looks at it as seldom as possible.
+    pub long_row: i64,
     /// Verify the IR after every pass. Always on in debug builds.
     pub verify: bool,
 }
@@ -41,6 +48,8 @@ impl Default for Options {
             dtypes: Vec::new(),
             kernel: None,
             threads: 1,
+            normalizer: Normalizer::Auto,
+            long_row: decompose::LONG,
             verify: cfg!(debug_assertions),
         }
     }
@@ -211,19 +220,82 @@ pub fn compile_graph(
     watch.stage(Stage::Ranges, &kernel, &Lazy(|| graph_passes::ranges::Ranges::new(&graph).print(&graph)));
     watch.graph(&graph);
 
-    let regions = graph_passes::fuse(&graph);
+    let found = Found::of(&graph);
+    match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
+        Choice::One(normalizer) => {
+            let graph = decomposed(graph, normalizer, None, options, watch);
+            form(&signature, graph, normalizer, options, watch)
+        }
+        Choice::BySize(short, long, guard) => {
+            let over = Some(found.dims);
+            let later = decomposed(graph.clone(), long, over, options, &mut Blind);
+            let in_place = fuse_again(&later, &decompose::again(&later, long)).in_place;
+            let graph = decomposed(graph, short, over, options, watch);
+            let first = form(&signature, graph, short, options, watch)?;
+            let CompiledKernel { variants, split, .. } = first;
+            let mut code = variants.into_iter().next().expect("a form has one variant");
+            code.variant.guard = Some(guard);
+            code.variant.in_place.retain(|pair| in_place.contains(pair));
+            let own = (signature.clone(), options.clone());
+            let later = Later::new(move || form(&own.0, later.clone(), long, &own.1, &mut Blind));
+            Ok(CompiledKernel { split, ..CompiledKernel::open(signature, code, later) })
+        }
+    }
+}
+
+/// A graph after a decomposition.
+fn decomposed(
+    mut graph: Graph,
+    normalizer: Normalizer,
+    over: Option<DimSet>,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Graph {
+    let before = graph.nodes.len();
+    decompose::run(&mut graph, normalizer, over);
+    check_graph(options, "decompose", &graph);
+    if graph.nodes.len() == before {
+        return graph;
+    }
+    watch.pass("decompose", &graph.name, &graph);
+    for pass in graph_passes::AFTER_DECOMPOSE {
+        (pass.run)(&mut graph);
+        check_graph(options, pass.name, &graph);
+        watch.pass(pass.name, &graph.name, &graph);
+    }
+    graph
+}
+
+/// One form of a kernel.
+fn form(
+    signature: &Signature,
+    graph: Graph,
+    normalizer: Normalizer,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let kernel = &graph.name;
+    let regions = fuse_again(&graph, &decompose::again(&graph, normalizer));
     if options.verify
         && let Err(error) = regions::verify(&graph, &regions)
     {
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
-    watch.stage(Stage::Regions, &kernel, &regions.display(&graph));
+    watch.stage(Stage::Regions, kernel, &regions.display(&graph));
     let plan = schedule::plan(&graph, &regions, &options.target);
-    watch.stage(Stage::Schedule, &kernel, &plan.display(&graph, &regions));
+    watch.stage(Stage::Schedule, kernel, &plan.display(&graph, &regions));
 
-    let mut func = lower::lower(&graph, &regions, &plan);
+    let func = lower::lower(&graph, &regions, &plan);
     check_func(options, "lower", &func);
-    watch.stage(Stage::Lowered, &kernel, &func);
+    watch.stage(Stage::Lowered, kernel, &func);
+    let split = loop_passes::split::applies(&func).then(|| later(signature, &func, options));
+    let code = code(func, options, watch)?;
+    Ok(CompiledKernel { split, ..CompiledKernel::new(signature.clone(), vec![code]) })
+}
+
+/// Machine code from the loop IR.
+fn code(mut func: Func, options: &Options, watch: &mut dyn Observer) -> Result<MachineCode, BackendError> {
+    let kernel = func.name.clone();
     for pass in loop_passes::NUMERIC {
         (pass.run)(&mut func);
         check_func(options, pass.name, &func);
@@ -244,7 +316,28 @@ pub fn compile_graph(
     watch.stage(Stage::Clif, &kernel, &code);
     let code = backend::encode(code)?;
     watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
-    Ok(CompiledKernel::new(signature, vec![code]))
+    Ok(code)
+}
+
+/// The form of a kernel in which threads share what is in a row.
+fn later(signature: &Signature, func: &Func, options: &Options) -> Split {
+    let (signature, func, options) = (signature.clone(), func.clone(), options.clone());
+    Split::new(move || compile_split(&signature, func.clone(), &options, &mut Blind))
+}
+
+/// Compiles a kernel, given as `lower` left it, in the form in which threads share what is in a row. The bits are the same.
+pub fn compile_split(
+    signature: &Signature,
+    mut func: Func,
+    options: &Options,
+    watch: &mut dyn Observer,
+) -> Result<CompiledKernel, BackendError> {
+    let pass = loop_passes::SPLIT;
+    (pass.run)(&mut func);
+    check_func(options, pass.name, &func);
+    watch.pass(pass.name, &func.name, &func);
+    let code = code(func, options, watch)?;
+    Ok(CompiledKernel::new(signature.clone(), vec![code]))
 }
 
 /// A graph that a pass broke is our mistake.

@@ -72,6 +72,11 @@ impl Target {
         LEVELS.iter().map(|level| level.name)
     }
 
+    /// Whether this compiler makes code for it; for the others it goes as far as the loops.
+    pub fn has_code(&self) -> bool {
+        isa::lookup(self.triple.clone()).is_ok()
+    }
+
     /// The same level on another platform, as `x86_64-unknown-linux-gnu` names it.
     pub fn on_platform(&self, triple: &str) -> Result<Target, String> {
         let triple: Triple = triple.parse().map_err(|error| format!("`{triple}`: {error}"))?;

@@ -1,6 +1,6 @@
 //! A call by name. Names are looked up as they come; the first mistake is kept and told when the call is made.
 
-use crate::abi::{DimKind, ParamDecl, ParamKind};
+use crate::abi::{DimDecl, DimKind, ParamDecl, ParamKind};
 use crate::error::Error;
 use crate::kernel::{Kernel, Numbers};
 use crate::shape::{Asked, slot_name};
@@ -102,7 +102,12 @@ impl<'a> Bind<'a> {
             if let Some((_, compiled)) = signature.dim_params.iter().find(|(param, _)| param == name) {
                 return if *compiled == size { Ok(()) } else { wrong(*compiled) };
             }
-            let Some(index) = signature.dims.iter().position(|dim| dim.name == name) else {
+            // A computed dimension may share the name of one that it is the size of.
+            let named = |free: bool| {
+                let fits = |dim: &DimDecl| !(free && matches!(dim.kind, DimKind::Computed(_)));
+                signature.dims.iter().position(|dim| dim.name == name && fits(dim))
+            };
+            let Some(index) = named(true).or_else(|| named(false)) else {
                 let params = || signature.dim_params.iter().map(|(param, _)| param);
                 let dims = signature.dims.iter().map(|dim| &dim.name);
                 let names = params().chain(dims.filter(|dim| params().all(|param| param != *dim)));
@@ -232,12 +237,15 @@ impl<'a> Bind<'a> {
     }
 
     fn unknown(&self, what: &'static str, name: &str, known: impl Iterator<Item = impl AsRef<str>>) -> Error {
-        Error::UnknownName {
-            kernel: self.kernel.signature().name.clone(),
-            what,
-            name: name.to_owned(),
-            known: known.map(|name| name.as_ref().to_owned()).collect(),
+        // Dimensions may share a name.
+        let mut names: Vec<String> = Vec::new();
+        for name in known {
+            if names.iter().all(|other| other != name.as_ref()) {
+                names.push(name.as_ref().to_owned());
+            }
         }
+        let kernel = self.kernel.signature().name.clone();
+        Error::UnknownName { kernel, what, name: name.to_owned(), known: names }
     }
 }
 

@@ -2,7 +2,7 @@
 //! contract of [`Kernel::from_raw`].
 
 use crate::abi::{
-    Abi, DType, KernelArgs, NUMERICS_VERSION, ParamDecl, ParamKind, PhaseFn, Signature, SizeExpr,
+    Abi, DType, KernelArgs, NUMERICS_VERSION, ParamDecl, ParamKind, Phase, PhaseFn, Signature, SizeExpr,
 };
 use crate::bind::Bind;
 use crate::cpu::Isa;
@@ -19,7 +19,7 @@ use crate::tensor::{Raw, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Kernels that were compiled together. Cheap to clone; the code lives as long as any handle.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ impl Module {
 #[derive(Clone)]
 pub struct Kernel {
     inner: Arc<Inner>,
+    /// The form for calls with fewer places than threads.
+    split: Option<Arc<Split>>,
+    /// The form for calls that no variant is for.
+    later: Option<Arc<Later>>,
     threads: usize,
     numerics_version: u32,
 }
@@ -102,7 +106,37 @@ impl Kernel {
         functions: Vec<Vec<PhaseFn>>,
         keep_alive: Arc<dyn Any + Send + Sync>,
     ) -> Result<Kernel, Error> {
-        let plan = Plan::new(&signature, &abi)?;
+        // SAFETY: promised by the caller.
+        unsafe { Kernel::from_parts(signature, abi, functions, keep_alive, None) }
+    }
+
+    /// The same for code whose every variant has a guard: `make` is asked, once, by the first call that none is for, for a kernel
+    /// that is for it. It must take the same arguments; an error says why there is none.
+    ///
+    /// # Safety
+    /// As for [`Kernel::from_raw`].
+    pub unsafe fn from_raw_open(
+        signature: Signature,
+        abi: Abi,
+        functions: Vec<Vec<PhaseFn>>,
+        keep_alive: Arc<dyn Any + Send + Sync>,
+        make: impl Fn() -> Result<Kernel, String> + Send + Sync + 'static,
+    ) -> Result<Kernel, Error> {
+        let later = Some(Arc::new(Later { made: OnceLock::new(), make: Box::new(make) }));
+        // SAFETY: promised by the caller.
+        unsafe { Kernel::from_parts(signature, abi, functions, keep_alive, later) }
+    }
+
+    /// # Safety
+    /// As for [`Kernel::from_raw`].
+    unsafe fn from_parts(
+        signature: Signature,
+        abi: Abi,
+        functions: Vec<Vec<PhaseFn>>,
+        keep_alive: Arc<dyn Any + Send + Sync>,
+        later: Option<Arc<Later>>,
+    ) -> Result<Kernel, Error> {
+        let plan = Plan::new(&signature, &abi, later.is_some())?;
         let counts = abi.variants.iter().map(|variant| variant.phases.len());
         if !counts.eq(functions.iter().map(Vec::len)) {
             let problem = "there is not one function for each phase".to_owned();
@@ -112,7 +146,36 @@ impl Kernel {
         let many = if quick.is_empty() { quick::all(&plan, &abi, &functions) } else { Vec::new() };
         let inner =
             Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
-        Ok(Kernel { inner: Arc::new(inner), threads: 1, numerics_version: NUMERICS_VERSION })
+        let (inner, numerics_version) = (Arc::new(inner), NUMERICS_VERSION);
+        Ok(Kernel { inner, split: None, later, threads: 1, numerics_version })
+    }
+
+    /// The same kernel with another form of it, in which threads share what is in a row. `make` is asked for it once, by the
+    /// first call that has fewer places than threads and much to do at each; it must take the same arguments and give the same
+    /// bits. Where `make` gives none, or a call of it fails, calls are made without it.
+    pub fn with_split(mut self, make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Kernel {
+        self.split = Some(Arc::new(Split::new(make)));
+        self
+    }
+
+    /// The form for calls that no variant is for, made if it is not there yet.
+    pub fn later(&self) -> Result<&Kernel, Error> {
+        let made = self.later.as_ref().map(|later| later.made.get_or_init(|| (later.make)()));
+        match made {
+            Some(Ok(kernel)) => Ok(kernel),
+            Some(Err(problem)) => Err(self.described(problem)),
+            None => Err(self.described("there is no variant for these sizes")),
+        }
+    }
+
+    #[cold]
+    fn described(&self, problem: &str) -> Error {
+        Error::Description { kernel: self.inner.signature.name.clone(), problem: problem.to_owned() }
+    }
+
+    /// The form of [`Kernel::with_split`], made if it is not there yet.
+    pub fn split(&self) -> Option<&Kernel> {
+        self.split.as_ref()?.get()
     }
 
     /// The same kernel, whose calls use up to this many threads where the work is large enough; 0 means as many as
@@ -191,6 +254,11 @@ impl Kernel {
         if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
             numbers = self.without_dim_params(numbers)?;
         }
+        if self.threads != 1
+            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
+        {
+            return Ok(());
+        }
         let given = |index: usize| numbers.get(index).copied();
         let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads: self.threads };
         if self.run_quickly(&call) {
@@ -238,6 +306,9 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
+        if threads != 1 && self.run_split(inputs, outputs, numbers, asked, threads) {
+            return Ok(());
+        }
         let given = |index: usize| numbers.get(index);
         let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), threads };
         if asked.is_nothing() && self.run_quickly(&call) {
@@ -254,6 +325,40 @@ impl Kernel {
             Some(quick) => inner.run_quick(&inner.quick, quick, 0, call),
             None => inner.run_quick_later(&inner.quick_many, 0, call),
         }
+    }
+
+    /// Makes the call in the form in which threads share what is in a row, if that pays; otherwise does nothing and returns
+    /// false.
+    #[inline(never)]
+    fn run_split(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        threads: usize,
+    ) -> bool {
+        let Some(split) = &self.split else { return false };
+        let raws = inputs.iter().map(|view| &view.raw).chain(outputs.iter().map(|view| &view.raw));
+        let len = |raw: &Raw| raw.shape().iter().fold(1i64, |len, &size| len.saturating_mul(size));
+        let largest = raws.map(len).max().unwrap_or(0);
+        let threads = thread_count(threads);
+        if threads <= 1 || largest < LEAST_SPLIT {
+            return false;
+        }
+        let Ok(bound) = self.bind_dims(inputs, outputs, asked) else { return false };
+        let Ok(Some(index)) = self.inner.pick(&bound.sizes) else { return false };
+        let phases = &self.inner.abi.variants[index].phases;
+        let too_few = |phase: &Phase| {
+            let extent = phase.extent.eval(&bound.sizes).unwrap_or(i64::MAX);
+            let ranges = extent / phase.grain + i64::from(extent % phase.grain != 0);
+            0 < ranges && ranges < i64::try_from(threads).unwrap_or(i64::MAX)
+        };
+        // If it fails, nothing was written; the ordinary way says what is wrong.
+        phases.iter().any(too_few)
+            && split
+                .get()
+                .is_some_and(|split| split.run_generally(inputs, outputs, numbers, asked, threads).is_ok())
     }
 
     /// Makes the call the short way, or does nothing and returns false.
@@ -281,7 +386,9 @@ impl Kernel {
     ) -> Result<(), Error> {
         let inner = &*self.inner;
         let sizes = self.bind_dims(inputs, outputs, asked)?.sizes;
-        let index = inner.pick(&sizes)?;
+        let Some(index) = inner.pick(&sizes)? else {
+            return self.later()?.run(inputs, outputs, numbers, asked, threads);
+        };
         let array = |slot: usize| array(inputs, outputs, slot);
         inner.check_overlaps(&inner.plan.variants[index], &array)?;
         let mut frame = Frame::default();
@@ -416,6 +523,31 @@ fn array<'a>(inputs: &'a [TensorView<'_>], outputs: &'a [TensorViewMut<'_>], slo
     }
 }
 
+/// Elements of the largest array below which splitting rows costs more than it brings.
+const LEAST_SPLIT: i64 = 1 << 18;
+
+/// Another form of a kernel, made when it is first needed.
+struct Split {
+    made: OnceLock<Option<Kernel>>,
+    make: Box<dyn Fn() -> Option<Kernel> + Send + Sync>,
+}
+
+/// The form for calls that no variant is for, made when it is first needed.
+struct Later {
+    made: OnceLock<Result<Kernel, String>>,
+    make: Box<dyn Fn() -> Result<Kernel, String> + Send + Sync>,
+}
+
+impl Split {
+    fn new(make: impl Fn() -> Option<Kernel> + Send + Sync + 'static) -> Split {
+        Split { made: OnceLock::new(), make: Box::new(make) }
+    }
+
+    fn get(&self) -> Option<&Kernel> {
+        self.made.get_or_init(|| (self.make)()).as_ref()
+    }
+}
+
 /// What [`KernelArgs`] points to.
 #[derive(Default)]
 struct Frame {
@@ -442,16 +574,16 @@ impl Inner {
         }
     }
 
-    /// The first variant whose guard admits these sizes.
+    /// The first variant whose guard admits these sizes; none only if all have one.
     #[inline]
-    fn pick(&self, sizes: &Sizes) -> Result<usize, Error> {
+    fn pick(&self, sizes: &Sizes) -> Result<Option<usize>, Error> {
         for (index, variant) in self.abi.variants.iter().enumerate() {
             match &variant.guard {
                 Some((size, most)) if self.eval(size, sizes)? > *most => {}
-                Some(_) | None => return Ok(index),
+                Some(_) | None => return Ok(Some(index)),
             }
         }
-        unreachable!("the last variant of `{}` has no guard: the plan was checked", self.signature.name)
+        Ok(None)
     }
 
     #[inline]

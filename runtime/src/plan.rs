@@ -83,13 +83,13 @@ pub(crate) struct TensorPlan {
 }
 
 impl Plan {
-    /// Flattens the description, or says what is wrong with it.
-    pub(crate) fn new(signature: &Signature, abi: &Abi) -> Result<Plan, Error> {
-        Plan::build(signature, abi)
+    /// Flattens the description, or says what is wrong with it. `open`: every variant has a guard.
+    pub(crate) fn new(signature: &Signature, abi: &Abi, open: bool) -> Result<Plan, Error> {
+        Plan::build(signature, abi, open)
             .map_err(|problem| Error::Description { kernel: signature.name.clone(), problem })
     }
 
-    fn build(signature: &Signature, abi: &Abi) -> Result<Plan, String> {
+    fn build(signature: &Signature, abi: &Abi, open: bool) -> Result<Plan, String> {
         let mut plan = Plan {
             slots: Vec::new(),
             inputs: 0,
@@ -123,7 +123,7 @@ impl Plan {
             plan.add_slot(Err(index as u32), result, axes, None)?;
         }
         for (index, variant) in abi.variants.iter().enumerate() {
-            if variant.guard.is_none() != (index + 1 == abi.variants.len()) {
+            if variant.guard.is_none() != (index + 1 == abi.variants.len() && !open) {
                 return Err("the last variant, and no other, has no guard".to_owned());
             }
             let flat = plan.variant(variant)?;

@@ -258,14 +258,29 @@ impl<'p, 'a> Binder<'p, 'a> {
     #[inline]
     fn finish(self, open: bool) -> Result<Bound<'a>, Error> {
         if open || self.sizes.contains(&UNKNOWN) {
-            let unknown = |index: &usize| self.sizes[*index] == UNKNOWN;
-            let dims = (0..self.sizes.len()).filter(unknown).map(|index| self.dim(index as u32)).collect();
-            return Err(Error::Unbound { dims });
+            return Err(self.unbound());
         }
         Ok(Bound { sizes: self.sizes, leading: self.leading })
     }
 
     // From here on: messages.
+
+    #[cold]
+    fn unbound(&self) -> Error {
+        let unknown = |index: &usize| self.sizes[*index] == UNKNOWN;
+        let unknown: Vec<usize> = (0..self.sizes.len()).filter(unknown).collect();
+        // What is computed follows from the others.
+        let given = |index: &usize| !matches!(self.signature.dims[*index].kind, DimKind::Computed(_));
+        let computed = unknown.iter().all(|index| !given(index));
+        let mut dims: Vec<String> = Vec::new();
+        for index in unknown.into_iter().filter(|index| computed || given(index)) {
+            let name = self.dim(index as u32);
+            if !dims.contains(&name) {
+                dims.push(name);
+            }
+        }
+        Error::Unbound { dims }
+    }
 
     fn dim(&self, dim: u32) -> String {
         self.signature.dims[dim as usize].name.clone()

@@ -489,6 +489,22 @@ pub enum Data {
     Bool(Vec<bool>),
 }
 
+impl Data {
+    /// The elements as numbers, which hold each of them exactly; of `bool` 0 and 1.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::F64(values) => values.clone(),
+            Data::F16(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::BF16(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::I8(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::U8(values) => values.iter().map(|&value| f64::from(value)).collect(),
+            Data::Bool(values) => values.iter().map(|&value| f64::from(u8::from(value))).collect(),
+        }
+    }
+}
+
 /// A dense array that owns its elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {

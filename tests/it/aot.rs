@@ -42,7 +42,7 @@ fn guard(mut kernels: Vec<CompiledKernel>) -> Vec<CompiledKernel> {
         return kernels;
     };
     let mut long = kernels.remove(at).variants.remove(0);
-    let CompiledKernel { signature, mut variants } = kernels.remove(at - 1);
+    let CompiledKernel { signature, mut variants, .. } = kernels.remove(at - 1);
     let mut short = variants.remove(0);
     short.variant.guard = Some((SizeExpr::Dim(1), 8));
     long.kernel.clone_from(&short.kernel);
@@ -275,6 +275,68 @@ kernel self(x: f32[n], NULL: f32 = inf) -> f32 { sum[n](x) + NULL }
     );
     let stub = emit::rust_stub(&kernels);
     assert!(stub.contains("pub fn r#match()") && stub.contains("pub fn self_()"), "{stub}");
+}
+
+/// What `checks.c` prints: positions outside give NaN, or what stands instead; numbers out of range are refused, and nothing is
+/// written then. The range of an `f32` has the ends that it is declared with, in `f32`.
+const CHECKED: &str = "\
+picked: 0
+labels: 0
+0 0
+5 5
+nan -7
+nan -7
+nan -7
+nan -7
+19 19
+no columns: 0
+nan
+nan
+nan
+nan
+nan
+nan
+nan
+tempered: 0, 2 -6
+tempered: 0, 0.25 -0.75
+tempered: 0, 1 -3
+tempered: -8, 99 99
+tempered: -8, 99 99
+tempered: -8, 99 99
+tempered: -8, 99 99
+tempered: -8, 99 99
+tempered: -8, 99 99
+tempered: -8, 99 99
+wide: 0, 10 -30
+wide: 0, 0.1 -0.3
+wide: -8, 99 99
+wide: -8, 99 99
+wide: -8, 99 99
+";
+
+#[test]
+fn positions_and_ranges_are_checked() {
+    let host = Target::named("v3").expect("a level");
+    if !host.runs_here() {
+        println!("skipped aot::positions_and_ranges_are_checked: this machine is not x86-64-v3");
+        return;
+    }
+    let kernels = compiled(&fs::read_to_string(suite("checks.act")).expect("readable"), host);
+    for assume_default_fp in [false, true] {
+        let (dir, options) = (tempfile::tempdir().expect("a folder"), ObjectOptions { assume_default_fp });
+        let object = emit::object(&kernels, &options).expect("an object file");
+        fs::write(dir.path().join("kernels.o"), object).expect("written");
+        fs::write(dir.path().join("kernels.h"), emit::header(&kernels, &options)).expect("written");
+        if !build(dir.path(), &suite("checks.c")) {
+            println!(
+                "skipped aot::positions_and_ranges_are_checked: there is no C compiler `cc` on this machine"
+            );
+            return;
+        }
+        let output = Command::new(dir.path().join("main")).output().expect("the program runs");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), CHECKED);
+    }
 }
 
 const EXAMPLE_PRINTS: &str = "0.090031 0.244728 0.665241\n0.333333 0.333333 0.333333\n";

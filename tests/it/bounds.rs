@@ -19,6 +19,7 @@ use act::graph::{Constant, Form, Graph, NodeId, Op, RepeatId, Steps};
 use act::loops::BLOCK_STEPS;
 use act::ops::{Class, Prim, Reduction, Scan};
 use act::types::{DType, DimId, DimSet};
+use rustc_hash::FxHashMap;
 
 /// What an elementary function may be off, in units of the last place.
 const ULPS: f64 = 2.0;
@@ -540,19 +541,48 @@ impl Total {
     }
 }
 
-/// The constants of a graph.
-pub fn constants(graph: &Graph) -> Vec<Constant> {
-    let parts = graph.folds.values().flat_map(|fold| fold.parts()).flat_map(|(_, part)| part.nodes.values());
-    let constants = graph.nodes.values().chain(parts).filter_map(|node| match node.op {
-        Op::Const(constant) => Some(constant),
-        _ => None,
-    });
-    constants.collect()
+/// What the text says that does not depend on inputs: the dtype of each such value, and between which numbers it lies in real
+/// numbers and however it is folded.
+pub type Known = Vec<(DType, Range)>;
+
+/// The constants of a graph, and what is made of them alone.
+pub fn constants(graph: &Graph) -> Known {
+    let mut known = Known::new();
+    constants_of(graph, &mut known);
+    for (_, part) in graph.folds.values().flat_map(|fold| fold.parts()) {
+        constants_of(part, &mut known);
+    }
+    known
 }
 
-/// The ranges of the results of a graph, each in the order of its declaration. The constants that are `given` are what
-/// they seem; others were folded, and rounded.
-pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
+fn constants_of(graph: &Graph, known: &mut Known) {
+    let mut values: FxHashMap<NodeId, Range> = FxHashMap::default();
+    for (id, node) in &graph.nodes {
+        let args = node.op.args();
+        let operands: Option<Vec<Range>> = args.iter().map(|arg| values.get(arg).copied()).collect();
+        let range = match (&node.op, operands.as_deref()) {
+            (Op::Const(constant), _) => Range::of(constant.value()),
+            (Op::Size(dims), _) => {
+                let sizes: Option<Vec<i64>> = dims.iter().map(|dim| graph.dims[dim].fixed()).collect();
+                let Some(sizes) = sizes else { continue };
+                converted(point(sizes.iter().product::<i64>() as f64), node.dtype)
+            }
+            (Op::Prim(function, _), Some(operands)) => {
+                let same = args.len() >= 2 && args[0] == args[1];
+                prim(*function, operands, same, node.dtype)
+            }
+            (Op::Convert(_), Some(&[operand])) => converted(operand, node.dtype),
+            (Op::Broadcast(_), Some(&[operand])) => operand,
+            _ => continue,
+        };
+        values.insert(id, range);
+        known.push((node.dtype, range));
+    }
+}
+
+/// The ranges of the results of a graph, each in the order of its declaration. Its constants are those that are `given`, or
+/// were folded, and rounded.
+pub fn results(graph: &Graph, given: &Known, sizes: &[i64], inputs: &[Vec<f64>]) -> Vec<Vec<Range>> {
     let nesting = Nesting::of(graph);
     let values = vec![Vec::new(); graph.nodes.len()];
     let mut run = Run { graph, sizes, given, nesting: &nesting, values };
@@ -582,8 +612,8 @@ pub fn results(graph: &Graph, given: &[Constant], sizes: &[i64], inputs: &[Vec<f
 struct Run<'a> {
     graph: &'a Graph,
     sizes: &'a [i64],
-    /// Constants that are not rounded.
-    given: &'a [Constant],
+    /// What its constants may stand for.
+    given: &'a Known,
     nesting: &'a Nesting,
     /// Row-major over the node's dimensions in canonical order.
     values: Vec<Vec<Range>>,
@@ -770,17 +800,21 @@ impl Run<'_> {
         places
     }
 
+    /// What a constant stands for: everything in the text that may have become it.
     fn constant(&self, constant: Constant) -> Range {
-        let value = constant.value();
-        // A power of two is no rounded number: it comes of a division by its inverse.
-        let power = libm::frexp(value.abs()).0 == 0.5;
-        let exact = value == 0.0 || power || !value.is_finite() || !constant.dtype.is_float();
-        if self.given.contains(&constant) || exact {
+        let (value, dtype) = (constant.value(), constant.dtype);
+        let given = || self.given.iter().filter(|(given, _)| *given == dtype).map(|(_, range)| *range);
+        if let Some(range) = given().filter(|range| range.holds(value)).reduce(Range::or) {
+            return range;
+        }
+        // A division by a power of two became a product with its inverse.
+        let inverse = given().any(|range| range.lo == range.hi && range.lo * value == 1.0);
+        if inverse || value == 0.0 || !value.is_finite() || !dtype.is_float() {
             return Range::of(value);
         }
         // A constant of f32, converted, is as far off as it was before.
         let from_f32 = f64::from(value as f32) == value;
-        hull([Wide::from(value)], ULPS, if from_f32 { DType::F32 } else { constant.dtype })
+        hull([Wide::from(value)], ULPS, if from_f32 { DType::F32 } else { dtype })
     }
 
     fn reduce(&self, reduction: Reduction, args: &[NodeId], dims: DimSet, id: NodeId) -> Vec<Range> {

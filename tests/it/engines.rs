@@ -5,7 +5,7 @@
 //! - a row's bits don't depend on how many rows there are.
 
 use act::graph::eval::eval;
-use act::graph::{Constant, Decl, Op};
+use act::graph::{Decl, Op};
 use act::loops::interp;
 use act::types::{DimId, DimKind, DimSet};
 
@@ -62,7 +62,7 @@ pub fn within_bounds(
     subject: &Subject,
     data: &Data,
     found: &[interp::Array],
-    given: &[Constant],
+    given: &bounds::Known,
     narrow: bool,
 ) {
     let mut exact = subject.exact(data);
@@ -227,7 +227,7 @@ fn engines_agree_on_long_reductions() {
 }
 
 /// Some small choices of sizes, unequal where possible.
-fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
+pub fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
     let dims = subject.free_dims();
     let sizes: [[i64; 4]; 7] = [
         [3, 5, 2, 4],
@@ -247,7 +247,7 @@ fn few_choices(subject: &Subject) -> Vec<Vec<i64>> {
 }
 
 /// Pairs (parameter, result) that may be one array, if any.
-fn in_place(subject: &Subject) -> Vec<(u32, u32)> {
+pub fn in_place(subject: &Subject) -> Vec<(u32, u32)> {
     let graph = &subject.source;
     let mut pairs = Vec::new();
     for (param, input) in graph.params.iter().enumerate() {
@@ -355,7 +355,7 @@ fn threads_make_no_difference() {
 
 /// Dimensions along which every element of the results depends on the elements at the same place only, and on no place
 /// and no size.
-fn independent_dims(subject: &Subject) -> Vec<DimId> {
+pub fn independent_dims(subject: &Subject) -> Vec<DimId> {
     let graph = &subject.source;
     let mut shared = DimSet::EMPTY;
     for node in graph.nodes.values() {
@@ -416,7 +416,7 @@ fn a_row_does_not_depend_on_the_batch() {
     }
 }
 
-fn one_of_many(subject: &Subject, dim: DimId, length: i64, many: Vec<i64>, one: Vec<i64>) {
+pub fn one_of_many(subject: &Subject, dim: DimId, length: i64, many: Vec<i64>, one: Vec<i64>) {
     let data = subject.data(many, Kind::Extreme, length as u64);
     let all = subject.execute(&data, &How::PLAIN);
     for place in [0, length / 3, length - 1] {

@@ -4,7 +4,7 @@
 use act::diag::{Source, Sources, render};
 use act::graph::{eval, verify};
 use act::pipeline::{self, Blind};
-use act::{Data, Options, Tensor};
+use act::{Options, Tensor};
 
 /// Positions around the edges of anything.
 const EDGES: [i32; 9] = [i32::MIN, i32::MAX, -1, 0, 1, 2, 3, 4, 5];
@@ -27,22 +27,10 @@ fn run(text: &str, args: &[(&str, Tensor)]) -> Vec<f64> {
     }
     let sizes = bind.shapes().unwrap_or_else(|error| panic!("{error}")).dims;
     let results = bind.run_alloc().unwrap_or_else(|error| panic!("{error}"));
-    let numbers = |tensor: &Tensor| -> Vec<f64> {
-        match tensor.data() {
-            Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::F64(values) => values.clone(),
-            Data::F16(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::BF16(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::I8(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::U8(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
-        }
-    };
-    let inputs: Vec<Vec<f64>> = args.iter().map(|(_, tensor)| numbers(tensor)).collect();
+    let inputs: Vec<Vec<f64>> = args.iter().map(|(_, tensor)| tensor.data().to_f64()).collect();
     let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
     let exact: Vec<f64> = eval(graph, &sizes, &inputs)[0].iter().map(|value| value.to_f64()).collect();
-    let found = numbers(&results[0]);
+    let found = results[0].data().to_f64();
     near(&found, &exact);
     found
 }

@@ -43,19 +43,7 @@ fn run(text: &str, args: &[Arg<'_>]) -> Vec<Vec<f64>> {
         .collect();
     let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
     let exact = eval(graph, &sizes, &inputs);
-    let results: Vec<Vec<f64>> = results
-        .iter()
-        .map(|result| match result.data() {
-            act::Data::F32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::F64(values) => values.clone(),
-            act::Data::F16(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::BF16(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::I32(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::I8(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::U8(values) => values.iter().map(|&x| f64::from(x)).collect(),
-            act::Data::Bool(values) => values.iter().map(|&x| f64::from(u8::from(x))).collect(),
-        })
-        .collect();
+    let results: Vec<Vec<f64>> = results.iter().map(|result| result.data().to_f64()).collect();
     for (result, exact) in results.iter().zip(&exact) {
         let exact: Vec<f64> = exact.iter().map(|value| value.to_f64()).collect();
         near(result, &exact, "the compiled kernel against the evaluator");

@@ -127,16 +127,7 @@ fn run(text: &str, rows: usize, x: &[f32]) -> Vec<f64> {
     let results = kernel
         .run_alloc(&[act::view(x, [rows, columns])], &[])
         .unwrap_or_else(|error| panic!("{text}\n{error}"));
-    match results[0].data() {
-        act::Data::F32(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::F64(values) => values.clone(),
-        act::Data::F16(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::BF16(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::I32(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::I8(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::U8(values) => values.iter().map(|&y| f64::from(y)).collect(),
-        act::Data::Bool(values) => values.iter().map(|&y| f64::from(u8::from(y))).collect(),
-    }
+    results[0].data().to_f64()
 }
 
 /// Whether two numbers are the same to 2^-22 of their size, NaN and NaN too.

@@ -255,17 +255,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         ("m", DimKind::Free),
     ];
     let dims = kinds.map(|(name, kind)| Dim { name: name.to_owned(), kind });
-    let mut graph = Graph {
-        name: "random".to_owned(),
-        doc: String::new(),
-        dims: dims.into_iter().collect(),
-        dim_params: Vec::new(),
-        repeats: Default::default(),
-        params: Vec::new(),
-        folds: Default::default(),
-        nodes: Default::default(),
-        results: Vec::new(),
-    };
+    let mut graph = Graph { dims: dims.into_iter().collect(), ..Graph::new("random") };
     let types: [(DType, &[u32]); 8] = [
         (DType::F32, &[0, 1]),
         (DType::F32, &[1]),

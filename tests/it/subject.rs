@@ -7,11 +7,13 @@ use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
 use act::graph::{Constant, Graph, Node};
+use act::graph_passes::fuse;
 use act::loops::interp::{self, Arg, Array};
 use act::loops::{Elem, Func, Verified};
 use act::pipeline::{self, Blind, Observer, Options};
 use act::types::{DimId, DimKind};
-use act::{DType, Kernel, TensorView, TensorViewMut};
+use act::{DType, Kernel, Target, TensorView, TensorViewMut};
+use act::{lower, schedule};
 
 use crate::inputs::Input;
 
@@ -68,8 +70,18 @@ pub fn subjects(input: &Input) -> Vec<Subject> {
 
 /// A graph, compiled for this machine.
 pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options::default())
+}
+
+/// A graph, compiled for a level that this machine has.
+pub fn subject_for(file: &str, source: Graph, target: &Target) -> Result<Subject, BackendError> {
+    subject_with(file, source, &Options { target: target.clone(), ..Options::default() })
+}
+
+/// The same with options.
+pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), &Options::default(), &mut keep)?;
+    let compiled = pipeline::compile_graph(source.clone(), options, &mut keep)?;
     let module = jit::load(vec![compiled]).expect("this machine runs its own code");
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
@@ -80,6 +92,32 @@ pub fn subject(file: &str, source: Graph) -> Result<Subject, BackendError> {
         layout,
         kernel: module.kernels()[0].clone(),
     })
+}
+
+/// The form of a kernel in which threads share what is in a row.
+pub struct Split {
+    /// After the numeric passes.
+    pub numeric: Func,
+    /// After all passes.
+    pub layout: Func,
+}
+
+impl Subject {
+    /// Its form in which threads share what is in a row, if it has one.
+    pub fn split(&self) -> Option<Split> {
+        let options = Options::default();
+        let regions = fuse(&self.optimized);
+        let plan = schedule::plan(&self.optimized, &regions, &options.target);
+        let func = lower::lower(&self.optimized, &regions, &plan);
+        if !act::loop_passes::split::applies(&func) {
+            return None;
+        }
+        let mut keep = Keep::default();
+        let signature = pipeline::signature(&self.source);
+        pipeline::compile_split(&signature, func, &options, &mut keep).expect("the target is this machine");
+        let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
+        Some(Split { numeric, layout })
+    }
 }
 
 /// What one call gets: the sizes of all dimensions and the elements of each parameter, dense.
@@ -291,8 +329,23 @@ impl Subject {
         self.execute_in(data, how, &mut heap)
     }
 
+    /// The same, with the call made by `call`.
+    pub fn execute_by(&self, data: &Data, how: &How, call: &dyn Fn(&mut dyn FnMut())) -> Vec<Array> {
+        self.execute_with(data, how, &mut Heap::default(), call)
+    }
+
     /// The same, with all arrays in memory that `memory` gives.
     pub fn execute_in(&self, data: &Data, how: &How, memory: &mut dyn Memory) -> Vec<Array> {
+        self.execute_with(data, how, memory, &|call| call())
+    }
+
+    fn execute_with(
+        &self,
+        data: &Data,
+        how: &How,
+        memory: &mut dyn Memory,
+        make: &dyn Fn(&mut dyn FnMut()),
+    ) -> Vec<Array> {
         let shape = |axes: &[Vec<DimId>]| -> Vec<usize> {
             let size = |axis: &Vec<DimId>| {
                 axis.iter().map(|dim| data.sizes[dim.as_u32() as usize]).product::<i64>() as usize
@@ -338,8 +391,14 @@ impl Subject {
                 TensorViewMut::from_raw(dtype, place.start(), &place.shape, &place.strides)
             })
             .collect();
-        let kernel = self.kernel.clone().with_threads(how.threads);
-        if let Err(error) = kernel.call(&inputs, &mut outputs, &numbers) {
+        let kernel = match how.split {
+            true => self.kernel.split().expect("the kernel has this form").clone(),
+            false => self.kernel.clone(),
+        };
+        let kernel = kernel.with_threads(how.threads);
+        let mut outcome = Ok(());
+        make(&mut || outcome = kernel.call(&inputs, &mut outputs, &numbers));
+        if let Err(error) = outcome {
             panic!("{}: {error}, for the sizes {:?}", self.name, data.sizes);
         }
         // SAFETY: as above.
@@ -371,11 +430,14 @@ pub struct How {
     pub in_place: Vec<(u32, u32)>,
     /// Whether parameters with a default are left out.
     pub defaults: bool,
+    /// Whether to call the form in which threads share what is in a row.
+    pub split: bool,
 }
 
 impl How {
     /// The simplest way.
-    pub const PLAIN: How = How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false };
+    pub const PLAIN: How =
+        How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false, split: false };
 }
 
 /// Gives memory for arrays.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
-use act::{DType, Options, Target};
+use act::{DType, Normalizer, Options, Target};
 
 use super::files::{Staged, commit};
 use super::source::Text;
@@ -45,6 +45,9 @@ pub struct Args {
     /// The lowest CPU that the code shall run on: x86-64-v3, x86-64-v4 (v3, v4), or host
     #[arg(long, value_name = "CPU", value_parser = super::target, default_value = "x86-64-v3")]
     cpu: Target,
+    /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
+    #[arg(long, value_name = "WAY", default_value = "auto", value_parser = super::normalizer)]
+    normalizer: Normalizer,
     /// Trust callers not to have changed rounding or the handling of subnormals, and don't look
     #[arg(long)]
     assume_default_fp: bool,
@@ -62,9 +65,12 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         dims: args.dims.clone(),
         dtypes: args.dtypes.clone(),
         kernel: args.kernel.clone(),
+        normalizer: args.normalizer,
         ..Options::default()
     };
     let kernels = text.compile(&options, &mut Blind, session)?;
+    let kernels: Result<Vec<_>, _> = kernels.into_iter().map(emit::CompiledKernel::complete).collect();
+    let kernels = kernels.map_err(|error| Failure::Message(error.to_string()))?;
     let choice = ObjectOptions { assume_default_fp: args.assume_default_fp };
     let object = emit::object(&kernels, &choice).map_err(|error| Failure::Message(error.to_string()))?;
     let mut staged = vec![Staged::new(&args.output, &object)?];

@@ -9,17 +9,18 @@ use act::pipeline::{self, Blind};
 use serde_json::{Value, json};
 
 use super::source::Text;
-use super::{Compile, Failure, Outcome, Session, write_stderr};
+use super::{Compile, Failure, Outcome, Session, files, test, write_stderr};
 
 /// What may be given to `actc check`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   actc check kernels/*.act
+  actc check kernels                                every .act file below a folder
   actc check -W unstable softmax.act                and of what may overflow where the formula has a number
   actc check softmax.act --message-format json      one object per message, one message per line, on standard output")]
 pub struct Args {
-    /// Files of kernels; `-` is standard input
+    /// Files of kernels, and folders: of these every .act file below them; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How messages are written
@@ -52,7 +53,7 @@ enum Format {
 /// Checks every file, also after one that is wrong.
 pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let mut failed = false;
-    for path in &args.files {
+    for path in &files::kernels(&args.files)? {
         let text = match Text::read(path) {
             Ok(text) => text,
             Err(Failure::Message(message)) => {
@@ -65,11 +66,16 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         let options = args.compile.options();
         let found = match pipeline::front(&text.sources, text.file, &options, &mut Blind) {
             Ok(lowered) => {
-                let mut warnings = lowered.warnings;
-                if args.warn.contains(&Warn::Unstable) {
-                    lowered.graphs.iter().for_each(|graph| unstable(graph, &mut warnings));
+                let mut found = lowered.warnings;
+                for example in lowered.examples {
+                    if options.kernel.as_ref().is_none_or(|name| *name == example.kernel) {
+                        found.append(test::misshapen(&text, &example));
+                    }
                 }
-                warnings
+                if args.warn.contains(&Warn::Unstable) {
+                    lowered.graphs.iter().for_each(|graph| unstable(graph, &mut found));
+                }
+                found
             }
             Err(mistakes) => mistakes,
         };

@@ -107,7 +107,7 @@ fn tensor(array: &Array, shape: &[usize]) -> Outcome<Tensor> {
 pub fn run_eval(graph: &Graph, call: &Call) -> Outcome<Vec<Tensor>> {
     let params = graph.params.iter().enumerate();
     let inputs = params.map(|(index, decl)| match (&call.arrays[index], call.numbers[index]) {
-        (Some(tensor), _) => f64s(tensor),
+        (Some(tensor), _) => tensor.data().to_f64(),
         (None, Some(number)) => vec![Constant::new(decl.dtype, number).value()],
         (None, None) => default_input(decl).into_iter().collect(),
     });
@@ -130,20 +130,6 @@ pub fn run_eval(graph: &Graph, call: &Call) -> Outcome<Vec<Tensor>> {
             }
         })
         .collect()
-}
-
-/// Its elements as numbers.
-pub fn f64s(tensor: &Tensor) -> Vec<f64> {
-    match tensor.data() {
-        Data::F32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::F64(values) => values.clone(),
-        Data::F16(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::BF16(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::I32(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::I8(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::U8(values) => values.iter().map(|&value| f64::from(value)).collect(),
-        Data::Bool(values) => values.iter().map(|&value| f64::from(u8::from(value))).collect(),
-    }
 }
 
 /// The nearest `f16`.

@@ -75,7 +75,8 @@ fn bound(signature: &Signature, sizes: &Sizes) -> Outcome<Vec<i64>> {
     match bind.shapes() {
         Ok(shapes) => Ok(shapes.dims),
         Err(act_runtime::Error::Unbound { dims }) => {
-            Err(Failure::Message(format!("--shape must give all sizes; {} is missing", dims.join(", "))))
+            let verb = if dims.len() == 1 { "is" } else { "are" };
+            Err(Failure::Message(format!("--shape must give all sizes; {} {verb} missing", dims.join(", "))))
         }
         Err(error) => Err(error.into()),
     }

@@ -1,5 +1,5 @@
-//! Writes files whole or not at all: each is written beside its place first, and all are moved there when nothing can
-//! fail any more but the moving.
+//! Finds files of kernels below folders. Writes files whole or not at all: each is written beside its place first, and all are moved
+//! there when nothing can fail any more but the moving.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -70,4 +70,34 @@ pub fn commit(staged: Vec<Staged>) -> Outcome {
             .map_err(|error| Failure::Message(format!("{}: {}", path.display(), error.error)))?;
     }
     Ok(())
+}
+
+/// The files of kernels given, and those below the folders given.
+pub fn kernels(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let (mut open, mut found) = (vec![path.clone()], Vec::new());
+        while let Some(folder) = open.pop() {
+            let fail = |error: std::io::Error| Failure::Message(format!("{}: {error}", folder.display()));
+            for entry in fs::read_dir(&folder).map_err(fail)? {
+                let entry = entry.map_err(fail)?;
+                // Links to folders are not followed: they may lead in a circle.
+                if entry.file_type().map_err(fail)?.is_dir() {
+                    open.push(entry.path());
+                } else if entry.path().extension().is_some_and(|ending| ending == "act") {
+                    found.push(entry.path());
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(Failure::Message(format!("{}: there is no .act file below it", path.display())));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
 }

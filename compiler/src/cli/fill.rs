@@ -32,6 +32,8 @@ impl Source<'_> {
             _ if dtype.is_float() && self.positive => "sizes of standard normal numbers".to_owned(),
             DType::F32 | DType::F64 | DType::F16 | DType::BF16 => "standard normal".to_owned(),
             DType::I32 => format!("uniform in 0..{}", self.below()),
+            DType::I8 if self.labels.is_some() => format!("uniform in 0..{}", self.below().min(128)),
+            DType::U8 if self.labels.is_some() => format!("uniform in 0..{}", self.below().min(256)),
             DType::I8 => "uniform in -128..128".to_owned(),
             DType::U8 => "uniform in 0..256".to_owned(),
             DType::Bool => "true or false".to_owned(),
@@ -48,6 +50,9 @@ impl Source<'_> {
             DType::F16 => self.fill(shape, |i| f16_of(self.sign(normal(key, i)))),
             DType::BF16 => self.fill(shape, |i| bf16_of(self.sign(normal(key, i)))),
             DType::I32 => self.fill(shape, |i| (word(key, i) % below) as i32),
+            // As many positions as the dtype has, if there are more.
+            DType::I8 if self.labels.is_some() => self.fill(shape, |i| (word(key, i) % below.min(128)) as i8),
+            DType::U8 if self.labels.is_some() => self.fill(shape, |i| (word(key, i) % below.min(256)) as u8),
             DType::I8 => self.fill(shape, |i| (word(key, i) >> 56) as i8),
             DType::U8 => self.fill(shape, |i| (word(key, i) >> 56) as u8),
             DType::Bool => self.fill(shape, |i| word(key, i) >> 63 == 1),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use act::syntax;
 
-use super::files::{Staged, commit};
+use super::files::{self, Staged, commit};
 use super::source::Text;
 use super::{Failure, Outcome, Session};
 
@@ -13,10 +13,12 @@ use super::{Failure, Outcome, Session};
 #[command(after_help = "\
 Examples:
   actc fmt kernels/*.act            rewrites the files whose layout differs
+  actc fmt kernels                  the same for every .act file below a folder
   actc fmt --check kernels/*.act    names them instead; exit status 1 if there are any
   actc fmt - < in.act > out.act")]
 pub struct Args {
-    /// Files of kernels; `-` is standard input, whose layout goes to standard output
+    /// Files of kernels, and folders: of these every .act file below them; `-` is standard input, whose layout goes to standard
+    /// output
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only name the files whose layout differs
@@ -27,7 +29,7 @@ pub struct Args {
 /// Lays out every file, or names those that differ. Files are written only if all could be read.
 pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let (mut staged, mut failed) = (Vec::new(), false);
-    for path in &args.files {
+    for path in &files::kernels(&args.files)? {
         let laid_out = Text::read(path).and_then(|text| layout(&text, session));
         let (old, new) = match laid_out {
             Ok(pair) => pair,
@@ -48,14 +50,14 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         } else if path.as_os_str() == "-" {
             session.out.write_all(new.as_bytes())?;
         } else if old != new {
-            staged.push((path, new));
+            staged.push((path.clone(), new));
         }
     }
     if failed {
         return Err(Failure::Told);
     }
     let staged: Outcome<Vec<Staged>> =
-        staged.into_iter().map(|(path, text)| Staged::replacing(path, text.as_bytes())).collect();
+        staged.into_iter().map(|(path, text)| Staged::replacing(&path, text.as_bytes())).collect();
     commit(staged?)
 }
 

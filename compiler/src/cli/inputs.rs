@@ -478,19 +478,39 @@ fn twice(name: &str) -> Failure {
     Error::Twice { name: name.to_owned() }.into()
 }
 
-/// If the kernel compares the parameter with the position along a dimension: how many positions there are.
+/// If the kernel compares the parameter with the position along a dimension, or reads at it along one: how many positions there are.
 fn labels(graph: &Graph, param: usize, shapes: &Shapes) -> Option<i32> {
-    let is_param = |node| matches!(graph.nodes[node].op, Op::Param(index) if index as usize == param);
+    let is_param = |node| root(graph, node) == Some(param);
     let size = |dim: DimId| shapes.dims.get(dim.as_u32() as usize).copied();
-    graph.nodes.values().find_map(|node| {
-        let Op::Prim(Prim::Eq | Prim::Ne, args) = &node.op else { return None };
-        let index = args.iter().find_map(|&arg| match graph.nodes[arg].op {
-            Op::Index(dim) => Some(dim),
-            _ => None,
-        })?;
-        let size = args.iter().any(|&arg| is_param(arg)).then(|| size(index)).flatten()?;
-        i32::try_from(size).ok()
-    })
+    let sizes = graph.nodes.values().flat_map(|node| match &node.op {
+        Op::Prim(Prim::Eq | Prim::Ne, args) if args.iter().any(|&arg| is_param(arg)) => {
+            let along = args.iter().find_map(|&arg| match graph.nodes[arg].op {
+                Op::Index(dim) => Some(dim),
+                _ => None,
+            });
+            along.and_then(size).into_iter().collect()
+        }
+        Op::Gather { dims, args } => {
+            let read = dims.iter().zip(&args[1..]).filter(|(_, position)| is_param(**position));
+            read.filter_map(|(dim, _)| size(*dim)).collect::<Vec<i64>>()
+        }
+        _ => Vec::new(),
+    });
+    i32::try_from(sizes.min()?).ok()
+}
+
+/// The parameter whose elements a node has, as they are.
+fn root(graph: &Graph, mut node: NodeId) -> Option<usize> {
+    loop {
+        node = match &graph.nodes[node].op {
+            Op::Param(param) => return Some(*param as usize),
+            Op::Convert(value)
+            | Op::Slice { value, .. }
+            | Op::Rename { value, .. }
+            | Op::Broadcast(value) => *value,
+            _ => return None,
+        }
+    }
 }
 
 /// Whether the kernel takes a root or a logarithm of the parameter, or of a sum with it: negative numbers would only

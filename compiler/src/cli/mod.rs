@@ -23,7 +23,8 @@ mod words;
 use std::io::{IsTerminal as _, Write};
 
 use act::diag::{Diagnostics, Sources, render};
-use act::{DType, Options, Target};
+use act::graph_passes::decompose::DECOMPOSITIONS;
+use act::{DType, Normalizer, Options, Target};
 
 /// When to colour messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -136,9 +137,12 @@ pub struct Compile {
     /// The dtype of a dtype parameter of the kernel
     #[arg(long = "dtype", value_name = "NAME=DTYPE", value_parser = inputs::dtype)]
     pub dtypes: Vec<(String, DType)>,
-    /// The machine: host, x86-64-v1 to x86-64-v4 (v1 to v4), aarch64
+    /// The machine: host, x86-64-v1 to x86-64-v4 (v1 to v4); aarch64 up to the loops, as no code is made for it
     #[arg(long, value_name = "TARGET", default_value = "host", value_parser = target)]
     pub target: Target,
+    /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
+    #[arg(long, value_name = "WAY", default_value = "auto", value_parser = normalizer)]
+    pub normalizer: Normalizer,
 }
 
 impl Compile {
@@ -149,15 +153,29 @@ impl Compile {
             dims: self.dims.clone(),
             dtypes: self.dtypes.clone(),
             kernel: self.kernel.clone(),
+            normalizer: self.normalizer,
             ..Options::default()
         }
     }
 }
 
+/// A way to compute normalisers on the command line.
+pub fn normalizer(name: &str) -> Result<Normalizer, String> {
+    Normalizer::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = DECOMPOSITIONS.iter().map(|row| row.name).collect();
+        format!("there is no way of that name; there are auto, {}", names.join(", "))
+    })
+}
+
 /// A target on the command line.
 pub fn target(name: &str) -> Result<Target, String> {
     Target::named(name).ok_or_else(|| {
-        let names: Vec<&str> = Target::names().collect();
-        format!("there is no target of that name; there are host, {}", names.join(", "))
+        let has_code = |name: &&str| Target::named(name).is_some_and(|target| target.has_code());
+        let (with, without): (Vec<&str>, Vec<&str>) = Target::names().partition(has_code);
+        let mut message = format!("there is no target of that name; there are host, {}", with.join(", "));
+        if !without.is_empty() {
+            message.push_str(&format!("; without code, for `dump` up to loops: {}", without.join(", ")));
+        }
+        message
     })
 }

@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use act::{DType, Tensor};
 use serde_json::{Value, json};
 
-use super::engine::f64s;
-
 /// More rows or columns than this are cut.
 const MOST: usize = 8;
 /// How many are then left at the beginning.
@@ -48,7 +46,7 @@ impl Summary {
 
 /// The preview of a result.
 pub fn text(name: &str, tensor: &Tensor) -> String {
-    let values = f64s(tensor);
+    let values = tensor.data().to_f64();
     let mut out = format!("{name}: {}{:?}\n", tensor.dtype(), tensor.shape());
     rows(&mut out, &values, tensor);
     let summary = Summary::of(&values);
@@ -78,7 +76,7 @@ pub fn text(name: &str, tensor: &Tensor) -> String {
 
 /// The same for programs.
 pub fn object(name: &str, tensor: &Tensor) -> Value {
-    let summary = Summary::of(&f64s(tensor));
+    let summary = Summary::of(&tensor.data().to_f64());
     let (min, mean, max) =
         summary.numbers.map_or((None, None, None), |(min, mean, max)| (Some(min), Some(mean), Some(max)));
     json!({

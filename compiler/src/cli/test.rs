@@ -9,10 +9,10 @@ use act::sema::{Example, Expected, Given, Relation};
 use act::{DType, Options, Signature, Tensor};
 use act_runtime::abi::ParamKind;
 
-use super::engine::{self, Engine, Numeric, f64s};
+use super::engine::{self, Engine, Numeric};
 use super::inputs::{Call, Request, Setting, Sizes, binder};
 use super::source::Text;
-use super::{Failure, Outcome, Session};
+use super::{Failure, Outcome, Session, files};
 
 /// What may be given to `actc test`.
 #[derive(Debug, clap::Args)]
@@ -42,8 +42,8 @@ pub struct Args {
 
 /// Runs the examples of every file, also after one that fails.
 pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
-    let (mut count, mut failed, mut broken) = (0, 0, false);
-    for path in files(&args.paths)? {
+    let (mut count, mut failed, mut broken) = (0, 0, 0);
+    for path in files::kernels(&args.paths)? {
         let (text, examples) = match examples(&path, session) {
             Ok(found) => found,
             Err(Failure::Closed) => return Err(Failure::Closed),
@@ -51,7 +51,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
                 if let Failure::Message(message) = failure {
                     super::tell("error", &message, session.color);
                 }
-                broken = true;
+                broken += 1;
                 continue;
             }
         };
@@ -71,41 +71,19 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         }
     }
     match (count, failed) {
-        (0, _) if !broken => return Err(Failure::Message("there are no examples to run".to_owned())),
+        (0, _) if broken == 0 => return Err(Failure::Message("there are no examples to run".to_owned())),
         (0, _) => {}
         (_, 0) if args.quiet => {}
         (1, 0) => writeln!(session.out, "1 example holds")?,
         (_, 0) => writeln!(session.out, "{count} examples hold")?,
         _ => writeln!(session.out, "{failed} of {count} examples fail")?,
     }
-    if broken || failed > 0 { Err(Failure::Told) } else { Ok(()) }
-}
-
-/// The files given, and those below the folders given.
-fn files(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let (mut open, mut found) = (vec![path.clone()], Vec::new());
-        while let Some(folder) = open.pop() {
-            let fail = |error: std::io::Error| Failure::Message(format!("{}: {error}", folder.display()));
-            for entry in std::fs::read_dir(&folder).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                // Links to folders are not followed: they may lead in a circle.
-                if entry.file_type().map_err(fail)?.is_dir() {
-                    open.push(entry.path());
-                } else if entry.path().extension().is_some_and(|ending| ending == "act") {
-                    found.push(entry.path());
-                }
-            }
-        }
-        found.sort();
-        files.append(&mut found);
+    match broken {
+        0 => {}
+        1 => writeln!(session.out, "1 file has mistakes, so none of its examples was run")?,
+        _ => writeln!(session.out, "{broken} files have mistakes, so none of their examples was run")?,
     }
-    Ok(files)
+    if broken > 0 || failed > 0 { Err(Failure::Told) } else { Ok(()) }
 }
 
 /// The examples of a file; warnings are not shown, `actc check` does that.
@@ -129,25 +107,61 @@ fn title(example: &Example, sources: &Sources) -> String {
 
 /// What is wrong with an example: nothing, or a message for each line that does not hold.
 fn check(text: &Text, example: &Example, only: Option<Engine>) -> Diagnostics {
-    let options = Options {
+    let options = options(example);
+    let graph = match graph(text, &options) {
+        Ok(graph) => graph,
+        Err(mistakes) => return mistakes,
+    };
+    match results(&graph, &options, example, only) {
+        Ok(results) => compare(&pipeline::signature(&graph), example, &results),
+        Err(failure) => not_run(example, failure),
+    }
+}
+
+/// What is wrong with the shapes of an example, which nothing has to run for.
+pub fn misshapen(text: &Text, example: &Example) -> Diagnostics {
+    let graph = match graph(text, &options(example)) {
+        Ok(graph) => graph,
+        Err(mistakes) => return mistakes,
+    };
+    let signature = pipeline::signature(&graph);
+    let shapes = match prepare(&graph, &signature, example) {
+        Ok(call) => call.shapes.results,
+        Err(failure) => return not_run(example, failure),
+    };
+    let mut wrong = Diagnostics::new();
+    for expected in &example.expected {
+        let index = result_of(&signature, expected);
+        if shapes[index] != expected.value.shape {
+            wrong.push(other_shape(expected, &shapes[index]));
+        }
+    }
+    wrong
+}
+
+/// The kernel of an example as it asks for it.
+fn options(example: &Example) -> Options {
+    Options {
         kernel: Some(example.kernel.clone()),
         dims: example.dims.clone(),
         dtypes: example.dtypes.clone(),
         ..Options::default()
-    };
-    let graph = match pipeline::front(&text.sources, text.file, &options, &mut Blind) {
-        Ok(mut lowered) => lowered.graphs.pop().expect("the kernel that was chosen"),
-        Err(mistakes) => return mistakes,
-    };
-    let failed = |message: String| {
-        let message = format!("the example of `{}` can't be run: {message}", example.kernel);
-        Diagnostics::from(Diagnostic::error(codes::EXAMPLE_FAILED, example.span, message))
-    };
-    match results(&graph, &options, example, only) {
-        Ok(results) => compare(&pipeline::signature(&graph), example, &results),
-        Err(Failure::Message(message)) => failed(message),
-        Err(Failure::Told | Failure::Closed) => failed("it failed".to_owned()),
     }
+}
+
+/// The graph of the one kernel chosen.
+fn graph(text: &Text, options: &Options) -> Result<Graph, Diagnostics> {
+    let mut lowered = pipeline::front(&text.sources, text.file, options, &mut Blind)?;
+    Ok(lowered.graphs.pop().expect("the kernel that was chosen"))
+}
+
+fn not_run(example: &Example, failure: Failure) -> Diagnostics {
+    let message = match failure {
+        Failure::Message(message) => message,
+        Failure::Told | Failure::Closed => "it failed".to_owned(),
+    };
+    let message = format!("the example of `{}` can't be run: {message}", example.kernel);
+    Diagnostics::from(Diagnostic::error(codes::EXAMPLE_FAILED, example.span, message))
 }
 
 /// What an engine made.
@@ -156,19 +170,14 @@ struct Results {
     tensors: Vec<Tensor>,
 }
 
-fn results(
-    graph: &Graph,
-    options: &Options,
-    example: &Example,
-    only: Option<Engine>,
-) -> Outcome<Vec<Results>> {
+/// The call that an example describes.
+fn prepare(graph: &Graph, signature: &Signature, example: &Example) -> Outcome<Call> {
     let setting = |given: &Given| Setting {
         name: given.name.clone(),
         shape: given.shape.clone(),
         values: given.values.clone(),
     };
     let settings: Vec<Setting> = example.inputs.iter().map(setting).collect();
-    let signature = pipeline::signature(graph);
     // One number for an array is an array without axes, which `f32[..]` can be.
     let is_array = |given: &Given| {
         let param = signature.params.iter().find(|param| param.name == given.name);
@@ -180,7 +189,17 @@ fn results(
     }
     let request =
         Request { places: &[], settings: &settings, sizes, cast: false, seed: 0, period: usize::MAX };
-    let call = Call::prepare(graph, &signature, &request)?;
+    Call::prepare(graph, signature, &request)
+}
+
+fn results(
+    graph: &Graph,
+    options: &Options,
+    example: &Example,
+    only: Option<Engine>,
+) -> Outcome<Vec<Results>> {
+    let signature = pipeline::signature(graph);
+    let call = prepare(graph, &signature, example)?;
     let wanted = |engine| only.is_none_or(|only| only.chosen() == engine);
     let mut all = Vec::new();
     if wanted(Engine::Eval) {
@@ -210,8 +229,7 @@ fn results(
 fn compare(signature: &Signature, example: &Example, results: &[Results]) -> Diagnostics {
     let mut wrong = Diagnostics::new();
     for expected in &example.expected {
-        let index = signature.results.iter().position(|result| result.name == expected.value.name);
-        let index = index.expect("examples name results of their kernels");
+        let index = result_of(signature, expected);
         let dtype = signature.results[index].dtype;
         let mut found: Vec<(&Results, Difference)> = Vec::new();
         for results in results {
@@ -234,6 +252,18 @@ fn compare(signature: &Signature, example: &Example, results: &[Results]) -> Dia
     wrong
 }
 
+/// The place of the result that an example speaks of.
+fn result_of(signature: &Signature, expected: &Expected) -> usize {
+    let index = signature.results.iter().position(|result| result.name == expected.value.name);
+    index.expect("examples name results of their kernels")
+}
+
+fn other_shape(expected: &Expected, is: &[usize]) -> Diagnostic {
+    let (name, wanted) = (&expected.value.name, &expected.value.shape);
+    let message = format!("`{name}` has the shape {is:?}, and {wanted:?} is expected");
+    Diagnostic::error(codes::EXAMPLE_FAILED, expected.value.span, message)
+}
+
 fn name(engine: Engine) -> &'static str {
     match engine {
         Engine::Eval => "the formula itself",
@@ -248,7 +278,7 @@ fn disagreement<'s>(signature: &'s Signature, results: &[Results]) -> Option<&'s
     let (interp, code) = (of(Engine::Interp)?, of(Engine::Cranelift)?);
     let same = |(a, b): (&Tensor, &Tensor)| {
         let equal = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-        f64s(a).iter().zip(&f64s(b)).all(equal)
+        a.data().to_f64().iter().zip(&b.data().to_f64()).all(equal)
     };
     let place = interp.tensors.iter().zip(&code.tensors).position(|pair| !same(pair));
     place.map(|place| signature.results[place].name.as_str())
@@ -267,7 +297,7 @@ impl Difference {
         }
         let dtype = found.dtype();
         let wrong = |(place, &got): (usize, &f64)| (!fits(expected, place, got, dtype)).then_some(place);
-        let values = f64s(found);
+        let values = found.data().to_f64();
         let wrong: Vec<usize> = values.iter().enumerate().filter_map(wrong).collect();
         let &first = wrong.first()?;
         Some(Difference::Elements { first, count: wrong.len() })
@@ -277,15 +307,9 @@ impl Difference {
         let name = &expected.value.name;
         let error = |span, message| Diagnostic::error(codes::EXAMPLE_FAILED, span, message);
         match *self {
-            Difference::Shape => {
-                let (is, wanted) = (found.shape(), &expected.value.shape);
-                error(
-                    expected.value.span,
-                    format!("`{name}` has the shape {is:?}, and {wanted:?} is expected"),
-                )
-            }
+            Difference::Shape => other_shape(expected, found.shape()),
             Difference::Elements { first, count } => {
-                let got = number(f64s(found)[first], dtype);
+                let got = number(found.data().to_f64()[first], dtype);
                 let place = position(first, found.shape());
                 let wanted = number(expected.value.values[first], dtype);
                 let within = match expected.relation {

@@ -22,13 +22,17 @@ pub fn heading(signature: &Signature) -> String {
     format!("{}{dims}({}) -> {results}", signature.name, params.join(", "))
 }
 
-/// `x: f32[.., d] = 1`.
+/// `x: f32[.., d] = 1`, `tau: f32 in 1e-6..1e6`.
 pub fn declaration(param: &ParamDecl, signature: &Signature) -> String {
     let default = match param.kind {
         ParamKind::Array { default, .. } | ParamKind::Scalar { default } => default,
     };
     let default = default.map_or_else(String::new, |value| format!(" = {}", number(param.dtype, value)));
-    format!("{}: {}{default}", param.name, type_of(param, signature))
+    let range = match param.range {
+        Some((low, high)) => format!(" in {}..{}", number(param.dtype, low), number(param.dtype, high)),
+        None => String::new(),
+    };
+    format!("{}: {}{range}{default}", param.name, type_of(param, signature))
 }
 
 /// A default, as the dtype has it.
@@ -57,5 +61,13 @@ pub fn dims(signature: &Signature) -> Vec<String> {
         DimKind::Fixed(size) => format!("{} = {size}: fixed at compilation", dim.name),
         DimKind::Computed(size) => format!("{} = {}", dim.name, SizeText { size, dims: &signature.dims }),
     };
-    signature.dims.iter().map(line).collect()
+    let mut lines = Vec::new();
+    for dim in &signature.dims {
+        let line = line(dim);
+        // Values read along other names have dimensions of these names.
+        if !lines.contains(&line) && line != format!("{0} = {0}", dim.name) {
+            lines.push(line);
+        }
+    }
+    lines
 }

@@ -124,6 +124,9 @@ fn describe(text: &mut String, kernel: &CompiledKernel, argument: &Argument) {
             let decl =
                 interface::declaration(signature, argument.role).expect("it is a parameter or a result");
             let _ = write!(text, " *   {name}: {}", type_text(signature, decl, argument.role));
+            if let Some(range) = interface::range(decl) {
+                let _ = write!(text, " in {range}");
+            }
             if let Some(default) = default(decl) {
                 let _ = write!(text, " = {default}");
             }
@@ -185,16 +188,23 @@ fn in_place(kernel: &CompiledKernel, result: u32) -> Vec<String> {
 
 /// The dimensions whose sizes are no arguments.
 fn known_dims(text: &mut String, signature: &Signature) {
+    let mut lines: Vec<String> = Vec::new();
     for dim in &signature.dims {
-        match &dim.kind {
-            DimKind::Free | DimKind::Leading => {}
-            DimKind::Fixed(size) => {
-                let _ = writeln!(text, " *   `{}` = {size}, fixed when this was compiled", dim.name);
-            }
+        let line = match &dim.kind {
+            DimKind::Free | DimKind::Leading => continue,
+            DimKind::Fixed(size) => format!(" *   `{}` = {size}, fixed when this was compiled", dim.name),
             DimKind::Computed(size) => {
-                let size = SizeText { size, dims: &signature.dims };
-                let _ = writeln!(text, " *   `{}` = {size}, computed", dim.name);
+                let size = SizeText { size, dims: &signature.dims }.to_string();
+                // Values read along other names have dimensions of these names.
+                if size == dim.name {
+                    continue;
+                }
+                format!(" *   `{}` = {size}, computed", dim.name)
             }
+        };
+        if !lines.contains(&line) {
+            let _ = writeln!(text, "{line}");
+            lines.push(line);
         }
     }
 }

@@ -79,6 +79,17 @@ pub(super) fn declaration(signature: &Signature, role: Role) -> Option<&ParamDec
     }
 }
 
+/// `1e-6..1e6`: the numbers that a parameter may be, if that is declared.
+pub(super) fn range(decl: &ParamDecl) -> Option<String> {
+    let (low, high) = decl.range?;
+    let end = |value: f64| match decl.dtype {
+        DType::F32 => format!("{:?}", value as f32),
+        _ if decl.dtype.is_float() => format!("{value:?}"),
+        _ => format!("{value}"),
+    };
+    Some(format!("{}..{}", end(low), end(high)))
+}
+
 /// The C type of an element. C has no floats of 16 bits everywhere: their bits.
 pub(super) const fn c_type(dtype: DType) -> &'static str {
     match dtype {

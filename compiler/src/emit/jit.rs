@@ -10,7 +10,7 @@ use act_runtime::{Kernel, Module};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, default_libcall_names};
 
-use super::{CompiledKernel, EmitError, define};
+use super::{CompiledKernel, EmitError, Later, define};
 use crate::target::Target;
 
 /// Executable memory, freed when it is dropped.
@@ -45,13 +45,34 @@ pub fn load(kernels: Vec<CompiledKernel>) -> Result<Module, EmitError> {
     let memory = Arc::new(memory);
     let mut loaded = Vec::new();
     for (kernel, functions) in kernels.into_iter().zip(functions) {
-        let abi = kernel.abi();
-        // SAFETY: the functions were compiled for this description and for a level that this machine has (checked
+        let (abi, split, later) = (kernel.abi(), kernel.split.clone(), kernel.later.clone());
+        // The functions were compiled for this description and for a level that this machine has (checked
         // above), and live in `memory`. They access what the accesses of the verified loop IR say.
-        let kernel = unsafe { Kernel::from_raw(kernel.signature, abi, functions, memory.clone()) };
-        loaded.push(kernel.map_err(EmitError::new)?);
+        let kernel = match later {
+            // SAFETY: as above.
+            None => unsafe { Kernel::from_raw(kernel.signature, abi, functions, memory.clone()) },
+            Some(later) => {
+                let make = move || made(&later).map_err(|error| error.message);
+                // SAFETY: as above.
+                unsafe { Kernel::from_raw_open(kernel.signature, abi, functions, memory.clone(), make) }
+            }
+        };
+        let kernel = kernel.map_err(EmitError::new)?;
+        loaded.push(match split {
+            None => kernel,
+            Some(split) => kernel.with_split(move || {
+                let module = load(vec![split.make().ok()?]).ok()?;
+                module.kernels().first().cloned()
+            }),
+        });
     }
     Ok(Module::new(loaded))
+}
+
+/// The variant of a kernel that was left for later.
+fn made(later: &Later) -> Result<Kernel, EmitError> {
+    let kernel = later.make().map_err(EmitError::new)?;
+    Ok(load(vec![kernel])?.kernels()[0].clone())
 }
 
 /// All code must be for one target, and this machine must run it.

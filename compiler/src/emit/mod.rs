@@ -18,11 +18,13 @@ pub use listing::listing;
 pub use object::{ObjectOptions, object};
 pub use rust_stub::rust_stub;
 
+use std::sync::Arc;
+
 use act_runtime::abi::{Abi, Signature};
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 
-use crate::backend::{MachineCode, MachineFunction};
+use crate::backend::{BackendError, MachineCode, MachineFunction};
 
 /// A kernel after compilation: what it takes and gives, and the code of its variants.
 #[derive(Clone, Debug)]
@@ -31,6 +33,54 @@ pub struct CompiledKernel {
     pub signature: Signature,
     /// Its variants, in the order in which they are tried; the last has no guard.
     pub variants: Vec<MachineCode>,
+    /// Makes the variant for calls that no other is for, where it is left for later; then every variant has a guard.
+    pub later: Option<Later>,
+    /// Makes the form in which threads share what is in a row, where there is one. Object files don't have it.
+    pub split: Option<Split>,
+}
+
+/// Makes the last variant of a kernel when it is first needed.
+#[derive(Clone)]
+pub struct Later(Arc<dyn Fn() -> Result<CompiledKernel, BackendError> + Send + Sync>);
+
+impl Later {
+    /// What makes it: a kernel of one variant.
+    pub fn new(make: impl Fn() -> Result<CompiledKernel, BackendError> + Send + Sync + 'static) -> Later {
+        Later(Arc::new(make))
+    }
+
+    /// Makes it.
+    pub fn make(&self) -> Result<CompiledKernel, BackendError> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Later")
+    }
+}
+
+/// Makes another form of a kernel when it is first needed.
+#[derive(Clone)]
+pub struct Split(Arc<dyn Fn() -> Result<CompiledKernel, BackendError> + Send + Sync>);
+
+impl Split {
+    /// What makes it.
+    pub fn new(make: impl Fn() -> Result<CompiledKernel, BackendError> + Send + Sync + 'static) -> Split {
+        Split(Arc::new(make))
+    }
+
+    /// Makes it.
+    pub fn make(&self) -> Result<CompiledKernel, BackendError> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Split")
+    }
 }
 
 impl CompiledKernel {
@@ -41,7 +91,21 @@ impl CompiledKernel {
         for (number, variant) in variants.iter_mut().enumerate() {
             variant.set_variant(number);
         }
-        CompiledKernel { signature, variants }
+        CompiledKernel { signature, variants, later: None, split: None }
+    }
+
+    /// A kernel of one variant for some calls, and another for all others, which is made when it is needed.
+    pub fn open(signature: Signature, mut variant: MachineCode, later: Later) -> CompiledKernel {
+        assert!(variant.variant.guard.is_some(), "a variant before another one has a guard");
+        variant.set_variant(0);
+        CompiledKernel { signature, variants: vec![variant], later: Some(later), split: None }
+    }
+
+    /// The kernel with all its variants made, as object files have it.
+    pub fn complete(self) -> Result<CompiledKernel, BackendError> {
+        let Some(later) = &self.later else { return Ok(self) };
+        let variants = self.variants.into_iter().chain(later.make()?.variants);
+        Ok(CompiledKernel { split: self.split, ..CompiledKernel::new(self.signature, variants.collect()) })
     }
 
     /// What its code expects.

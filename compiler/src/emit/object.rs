@@ -23,6 +23,7 @@ pub struct ObjectOptions {
 
 /// The object file of kernels that were compiled for one target.
 pub fn object(kernels: &[CompiledKernel], options: &ObjectOptions) -> Result<Vec<u8>, EmitError> {
+    assert!(kernels.iter().all(|kernel| kernel.later.is_none()), "a kernel that is not complete");
     let mut codes = kernels.iter().flat_map(|kernel| &kernel.variants);
     let Some(target) = codes.next().map(|code| &code.target) else {
         return Err(EmitError::new("there are no kernels to put into an object file"));

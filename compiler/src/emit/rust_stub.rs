@@ -7,7 +7,7 @@ use act_runtime::abi::{
     ABI_VERSION, DType, DimKind, NUMERICS_VERSION, ParamDecl, ParamKind, Phase, Signature, SizeExpr, Variant,
 };
 
-use super::CompiledKernel;
+use super::{CompiledKernel, interface};
 use crate::backend::MachineCode;
 
 /// The Rust file of the object file that [`object()`](super::object()) makes of these kernels.
@@ -28,13 +28,18 @@ struct Function<'a>(&'a CompiledKernel);
 
 impl Display for Function<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let CompiledKernel { signature, variants } = self.0;
+        let CompiledKernel { signature, variants, .. } = self.0;
         let isa = variants.first().map_or("other", |code| code.target.name());
         for line in signature.doc.lines() {
             writeln!(f, "{}", format!("/// {line}").trim_end())?;
         }
         if signature.doc.is_empty() {
             writeln!(f, "/// The kernel `{}`.", signature.name)?;
+        }
+        for decl in &signature.params {
+            if let Some(range) = interface::range(decl) {
+                writeln!(f, "///\n/// `{}` must be in `{range}`.", decl.name)?;
+            }
         }
         let name = identifier(&signature.name);
         writeln!(f, "#[allow(clippy::all, non_snake_case)]")?;

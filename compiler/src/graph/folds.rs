@@ -13,6 +13,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 
 use super::{Constant, Decl, Graph, NodeId, Op};
 use crate::diag::Span;
+use crate::ops::Term;
 use crate::types::DType;
 
 /// A definition in [`Graph::folds`].
@@ -33,6 +34,21 @@ pub struct Fold {
     pub step: Graph,
     /// Two states as one. Parameters: the state of what comes first, then that of what comes later.
     pub merge: Graph,
+    /// How the state of a whole block is made, if not element by element: see [`Stage`].
+    pub stages: Vec<Stage>,
+}
+
+/// One of several looks at all elements of a block, from which its state is made at once. It is what `lift` and `step` give
+/// but for rounding; a block is small enough to be read again from a cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// What is made of all elements: [`Term`]s, each with the next ones of what `each` gives.
+    pub terms: Vec<Term>,
+    /// What the terms take of an element. Parameters: the element's operands, then what the stage before has closed with.
+    pub each: Graph,
+    /// What the next stage gets, or the state if there is none. Parameters: how many elements there are, as a number of the first
+    /// state's dtype, what the stage before has closed with, then the terms.
+    pub close: Graph,
 }
 
 impl Fold {
@@ -52,13 +68,17 @@ impl Fold {
     }
 
     /// The parts with their names in the text form.
-    pub fn parts(&self) -> [(&'static str, &Graph); 3] {
-        [("lift", &self.lift), ("step", &self.step), ("merge", &self.merge)]
+    pub fn parts(&self) -> Vec<(&'static str, &Graph)> {
+        let mut parts = vec![("lift", &self.lift), ("step", &self.step), ("merge", &self.merge)];
+        parts.extend(self.stages.iter().flat_map(|stage| [("each", &stage.each), ("close", &stage.close)]));
+        parts
     }
 
     /// The parts, to be changed.
-    pub fn parts_mut(&mut self) -> [&mut Graph; 3] {
-        [&mut self.lift, &mut self.step, &mut self.merge]
+    pub fn parts_mut(&mut self) -> Vec<&mut Graph> {
+        let mut parts = vec![&mut self.lift, &mut self.step, &mut self.merge];
+        parts.extend(self.stages.iter_mut().flat_map(|stage| [&mut stage.each, &mut stage.close]));
+        parts
     }
 
     /// Whether a number of 64 bits occurs among operands or states.
@@ -69,17 +89,7 @@ impl Fold {
 
 /// A graph without dimensions and nodes: a part of a fold, to be filled.
 pub fn part(name: &str) -> Graph {
-    Graph {
-        name: name.to_owned(),
-        doc: String::new(),
-        dims: PrimaryMap::new(),
-        dim_params: Vec::new(),
-        params: Vec::new(),
-        folds: PrimaryMap::new(),
-        repeats: PrimaryMap::new(),
-        nodes: PrimaryMap::new(),
-        results: Vec::new(),
-    }
+    Graph::new(name)
 }
 
 /// The declaration of a number in a part.

@@ -418,6 +418,21 @@ pub enum Form {
 }
 
 impl Graph {
+    /// A graph of that name with nothing in it.
+    pub fn new(name: impl Into<String>) -> Graph {
+        Graph {
+            name: name.into(),
+            doc: String::new(),
+            dims: PrimaryMap::new(),
+            dim_params: Vec::new(),
+            params: Vec::new(),
+            folds: PrimaryMap::new(),
+            repeats: PrimaryMap::new(),
+            nodes: PrimaryMap::new(),
+            results: Vec::new(),
+        }
+    }
+
     /// Adds a node whose dimensions follow from its operands (not `Param`, `Stack` or `Broadcast`, whose dimensions
     /// are given with [`Graph::add_with_dims`]).
     pub fn add(&mut self, op: Op, dtype: DType, span: Span) -> NodeId {

@@ -5,11 +5,10 @@
 
 use std::fmt;
 
-use cranelift_entity::PrimaryMap;
-
+use super::folds::Stage;
 use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use crate::diag::Span;
-use crate::ops::{Prim, Reduction, Scan};
+use crate::ops::{Prim, Reduction, Scan, Term};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
 /// Parentheses in the size of a dimension may be nested this deep.
@@ -88,17 +87,7 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>, ParseError> {
 
 impl Block<'_> {
     fn graph(self) -> Result<Graph, ParseError> {
-        let mut graph = Graph {
-            name: String::new(),
-            doc: self.doc,
-            dims: PrimaryMap::new(),
-            dim_params: Vec::new(),
-            params: Vec::new(),
-            folds: PrimaryMap::new(),
-            repeats: PrimaryMap::new(),
-            nodes: PrimaryMap::new(),
-            results: Vec::new(),
-        };
+        let mut graph = Graph { doc: self.doc, ..Graph::new("") };
         // The header speaks of dimensions by name, so the line that names them is read first.
         let (dims, rest): (Vec<Line<'_>>, Vec<Line<'_>>) =
             self.body.into_iter().partition(|(_, text)| text.starts_with("dims "));
@@ -130,6 +119,8 @@ struct OpenFold {
     name: String,
     empty: Vec<Constant>,
     parts: Vec<Graph>,
+    /// What stages make, as far as their heads are read.
+    terms: Vec<Vec<Term>>,
     waiting: Option<Graph>,
 }
 
@@ -147,7 +138,9 @@ impl Reader<'_> {
                 "dims" => self.dims(&mut tokens)?,
                 "with" => self.dim_params(&mut tokens)?,
                 "fold" => self.fold(&mut tokens)?,
-                word @ ("lift" | "step" | "merge" | "end") if self.fold.is_some() => {
+                word @ ("lift" | "step" | "merge" | "stage" | "each" | "close" | "end")
+                    if self.fold.is_some() =>
+                {
                     self.part(word, &mut tokens)?;
                 }
                 "repeats" => self.repeats(&mut tokens)?,
@@ -269,7 +262,7 @@ impl Reader<'_> {
         while tokens.eat(",") {
             empty.push(constant(tokens)?);
         }
-        self.fold = Some(OpenFold { name, empty, parts: Vec::new(), waiting: None });
+        self.fold = Some(OpenFold { name, empty, parts: Vec::new(), terms: Vec::new(), waiting: None });
         Ok(())
     }
 
@@ -279,17 +272,43 @@ impl Reader<'_> {
         if let Some(graph) = fold.waiting.take() {
             fold.parts.push(std::mem::replace(self.graph, graph));
         }
-        let next = ["lift", "step", "merge", "end"][fold.parts.len().min(3)];
-        if word != next {
-            return Err(format!("expected `{next}`"));
+        // After the three parts of every fold come stages of two.
+        let (known, begun) = (fold.parts.len(), fold.parts.len() < 3 + 2 * fold.terms.len());
+        let fits = match word {
+            "lift" | "step" | "merge" => ["lift", "step", "merge"].get(known) == Some(&word),
+            "each" | "close" => begun && known >= 3 && word == ["close", "each"][known % 2],
+            _ => known >= 3 && !begun,
+        };
+        if !fits {
+            return Err(format!("`{word}` does not stand here"));
+        }
+        if word == "stage" {
+            let mut terms = Vec::new();
+            loop {
+                let name = tokens.word()?;
+                let term = Term::from_name(name);
+                terms.push(term.ok_or_else(|| format!("there is no reduction `{name}`"))?);
+                if !tokens.eat(",") {
+                    break;
+                }
+            }
+            fold.terms.push(terms);
+            self.fold = Some(fold);
+            return Ok(());
         }
         if word == "end" {
-            let OpenFold { name, mut empty, parts, .. } = fold;
-            let [lift, step, merge] = <[Graph; 3]>::try_from(parts).map_err(|_| "expected a part")?;
+            let OpenFold { name, mut empty, parts, terms, .. } = fold;
+            let mut parts = parts.into_iter();
+            let mut next = || parts.next().ok_or("expected a part");
+            let (lift, step, merge) = (next()?, next()?, next()?);
+            let mut stages = Vec::new();
+            for terms in terms {
+                stages.push(Stage { terms, each: next()?, close: next()? });
+            }
             for (constant, (decl, _)) in empty.iter_mut().zip(&lift.results) {
                 constant.dtype = decl.dtype;
             }
-            self.graph.folds.push(Fold { name, empty, lift, step, merge });
+            self.graph.folds.push(Fold { name, empty, lift, step, merge, stages });
             return Ok(());
         }
         fold.waiting = Some(std::mem::replace(self.graph, folds::part(word)));

@@ -62,7 +62,11 @@ fn print_doc(out: &mut String, prefix: &str, doc: &str) {
 fn print_fold(out: &mut String, id: FoldId, fold: &Fold) {
     let empty = fold.empty.iter().map(|constant| bits_text(*constant));
     let _ = writeln!(out, "  fold {} empty {} # {id}", fold.name, join(empty));
-    for (name, part) in fold.parts() {
+    for (at, (name, part)) in fold.parts().into_iter().enumerate() {
+        if name == "each" {
+            let terms = fold.stages[(at - 3) / 2].terms.iter().map(|term| term.name().to_owned());
+            let _ = writeln!(out, "    stage {}", join(terms));
+        }
         let names = DimNames::of_graph(part);
         let _ = write!(out, "    {name}");
         print_signature(out, part, &names);

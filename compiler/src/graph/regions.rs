@@ -184,6 +184,17 @@ impl Regions {
         })
     }
 
+    /// Every node computed once for each parallel place and outside of regions.
+    pub fn values(&self) -> impl Iterator<Item = NodeId> {
+        Step::flat(&self.body)
+            .into_iter()
+            .flat_map(|step| match step {
+                Step::Values(nodes) => nodes.as_slice(),
+                Step::Region(_) | Step::Repeat(_) => &[],
+            })
+            .copied()
+    }
+
     /// The text form, with the names of `graph`.
     pub fn display<'a>(&'a self, graph: &'a Graph) -> impl fmt::Display + 'a {
         Printer { regions: self, graph }

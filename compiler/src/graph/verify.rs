@@ -283,12 +283,34 @@ impl Check<'_> {
             self.require(numbers, || format!("{id}: a state is not a number"));
             let fits = fold.empty.iter().all(|constant| bits_fit(*constant));
             self.require(fits, || format!("{id}: bits of `empty` do not fit"));
-            let params =
-                [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
-            for ((name, part), params) in fold.parts().into_iter().zip(params) {
-                let of = |decls: Vec<&Decl>| decls.iter().map(|decl| decl.dtype).collect::<Vec<_>>();
-                let typed = of(part.params.iter().collect()) == params
-                    && of(part.results.iter().map(|(decl, _)| decl).collect()) == states;
+            let of = |decls: Vec<&Decl>| decls.iter().map(|decl| decl.dtype).collect::<Vec<_>>();
+            let given = |part: &Graph| of(part.results.iter().map(|(decl, _)| decl).collect());
+            let mut wanted = vec![
+                (operands.clone(), states.clone()),
+                ([&states[..], &operands].concat(), states.clone()),
+                ([&states[..], &states].concat(), states.clone()),
+            ];
+            let mut before = Vec::new();
+            for (at, stage) in fold.stages.iter().enumerate() {
+                let factors = given(&stage.each);
+                let mut terms = Vec::new();
+                let mut rest = &factors[..];
+                for term in &stage.terms {
+                    let (own, after) = rest.split_at(term.factors().min(rest.len()));
+                    let fits = own.len() == term.factors() && own.iter().all(|dtype| *dtype == own[0]);
+                    self.require(fits, || format!("{id}: a stage does not give what its terms take"));
+                    terms.extend(own.first());
+                    rest = after;
+                }
+                self.require(rest.is_empty(), || format!("{id}: a stage gives more than its terms take"));
+                wanted.push(([&operands[..], &before].concat(), factors.clone()));
+                let last = at + 1 == fold.stages.len();
+                let closed = if last { states.clone() } else { given(&stage.close) };
+                wanted.push(([&states[..1], &before, &terms].concat(), closed.clone()));
+                before = closed;
+            }
+            for ((name, part), (params, results)) in fold.parts().into_iter().zip(wanted) {
+                let typed = of(part.params.iter().collect()) == params && given(part) == results;
                 self.require(typed, || format!("{id}: `{name}` has other parameters or results"));
                 let plain = part.nodes.values().all(|node| {
                     matches!(node.op, Op::Param(_) | Op::Const(_) | Op::Prim(..) | Op::Convert(_))

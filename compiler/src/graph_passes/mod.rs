@@ -10,12 +10,14 @@
 
 use crate::graph::{Fold, Graph};
 
-pub use fuse::fuse;
+pub use decompose::Normalizer;
+pub use fuse::{fuse, fuse_again};
 
 pub mod arith;
 pub mod contract;
 pub mod cse;
 pub mod dce;
+pub mod decompose;
 pub mod fold;
 pub mod fuse;
 pub mod minmax;
@@ -87,6 +89,9 @@ pub const PASSES: &[GraphPass] = &[
     FOLD, CSE, STABILISE, DCE, UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX,
     SIMPLIFY, CSE, DCE, CONTRACT, CSE, DCE,
 ];
+
+/// What comes after a decomposition.
+pub const AFTER_DECOMPOSE: &[GraphPass] = &[FOLD, CSE, DCE];
 
 /// The pass of that name.
 pub fn find(name: &str) -> Option<&'static GraphPass> {

@@ -3,8 +3,8 @@
 //!
 //! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Scan`, `Slice`
 //! or `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
-//! If the graph would grow beyond [`MAX_NODES`] nodes, the largest of the dimensions that are only reduced are left
-//! as they are, then all.
+//! If a node would become more than [`MAX_COPIES`] nodes or the graph grow beyond [`MAX_NODES`], the largest of the
+//! dimensions that are only reduced are left as they are; if that is not enough for the graph, all are.
 //!
 //! How: every node over such dimensions becomes one node for each choice of positions along them, in canonical order.
 //!
@@ -34,6 +34,9 @@ use crate::types::{DType, DimId, DimSet, MAX_DIMS};
 
 /// A dimension of more positions is looped over.
 pub const MAX_POSITIONS: i64 = 64;
+
+/// A node doesn't become more nodes, if its dimensions need not go.
+pub const MAX_COPIES: u64 = 128;
 
 /// The graph doesn't grow beyond it.
 pub const MAX_NODES: u64 = 20_000;
@@ -95,7 +98,11 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
     let size = |dim: DimId| graph.dims[dim].fixed().unwrap_or(0);
     let mut dims: DimSet =
         reduced.union(picked).iter().filter(|&dim| (1..=MAX_POSITIONS).contains(&size(dim))).collect();
-    while nodes_after(graph, dims) > MAX_NODES {
+    loop {
+        let (most, all) = nodes_after(graph, dims);
+        if most <= MAX_COPIES && all <= MAX_NODES {
+            return dims;
+        }
         match dims.difference(picked).iter().max_by_key(|&dim| size(dim)) {
             Some(largest) => {
                 dims = dims.without(largest);
@@ -108,25 +115,32 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
                     dims = dims.without(left);
                 }
             }
+            None if all <= MAX_NODES => return dims,
             None => return DimSet::EMPTY,
         }
     }
-    dims
 }
 
-/// About how many nodes the graph would have.
-fn nodes_after(graph: &Graph, unrolled: DimSet) -> u64 {
+/// About how many nodes a node would become at most, and how many the graph would have.
+fn nodes_after(graph: &Graph, unrolled: DimSet) -> (u64, u64) {
     let sizes = sizes(graph);
     let count = |node: &Node| {
         let over = node.dims.union(graph.operand_dims(node.op.args())).intersection(unrolled);
         // A fold is written out, with all its nodes, at every position.
-        let own = match &node.op {
+        let own: u64 = match &node.op {
             Op::Fold { fold, .. } if !over.is_empty() => graph.folds[*fold].step.nodes.len().max(1) as u64,
             _ => 1,
         };
-        over.iter().fold(own, |count, dim| count.saturating_mul(u64::from(sizes[dim.as_u32() as usize])))
+        let copies = over
+            .iter()
+            .fold(1u64, |copies, dim| copies.saturating_mul(u64::from(sizes[dim.as_u32() as usize])));
+        (copies, copies.saturating_mul(own))
     };
-    graph.nodes.values().fold(0, |sum, node| sum.saturating_add(count(node)))
+    let add = |(most, sum): (u64, u64), node| {
+        let (copies, nodes) = count(node);
+        (most.max(copies), sum.saturating_add(nodes))
+    };
+    graph.nodes.values().fold((0, 0), add)
 }
 
 /// Size of each dimension, where it can be unrolled; else 0.

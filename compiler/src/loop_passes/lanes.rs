@@ -7,6 +7,8 @@
 //! the first step, which is written out before the loop over the others. Elsewhere the loop carries along whether an element has
 //! counted: see `states`.
 
+pub mod split;
+mod stages;
 mod states;
 
 use cranelift_entity::SecondaryMap;
@@ -59,69 +61,16 @@ fn step(order: Order) -> i64 {
 fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
     let members = members(func, &mut reduce);
     let results = states::results(func, &members, &std::mem::take(&mut reduce.results));
-    let block_types: Vec<Type> = results.iter().map(|&result| func.values[result]).collect();
-    let types: Vec<Type> = match reduce.order {
-        Order::Row(lanes) => block_types.iter().map(|ty| ty.with_lanes(lanes)).collect(),
-        Order::Column => block_types.clone(),
-    };
-    let first = states::first(&members, &block_types);
-    let stacks: Vec<Buffer> = block_types.iter().map(|&ty| stack(func, ty)).collect();
+    let types = Types::new(func, &members, &results, reduce.order);
+    let stacks: Vec<Buffer> = types.block.iter().map(|&ty| stack(func, ty)).collect();
     let mut builder = Builder::new(func);
     let b = &mut builder;
 
-    let step = step(reduce.order);
-    let n = b.push(Type::INDEX, Inst::Size(reduce.inner.1));
-    let run_steps = ceil_div(b, n, step);
-    let outer = outer_count(b, &reduce.outer);
-    let steps = match outer {
-        Some(outer) => b.on_index(Prim::Mul, run_steps, outer),
-        None => run_steps,
-    };
-    let blocks = ceil_div(b, steps, BLOCK_STEPS);
-    let one = b.index(1);
-    let several = b.compare(Prim::Gt, blocks, one);
-    let zero = b.index(0);
-    let constants = |b: &mut Builder<'_>, types: &[Type]| -> Vec<Value> {
-        types.iter().zip(&first).map(|(&ty, &bits)| b.push(ty, Inst::Const(bits))).collect()
-    };
-    let start = constants(b, &block_types);
-    let lane_start = constants(b, &types);
-
-    let last = b.seq(zero, blocks, &start, |b, block, _| {
-        let block_steps = b.with_const(Prim::Mul, block, BLOCK_STEPS);
-        let end = b.with_const(Prim::Add, block_steps, BLOCK_STEPS);
-        let (lanes, run) = match outer {
-            None => {
-                // One run: the block's steps are its places.
-                let lo = b.with_const(Prim::Mul, block_steps, step);
-                let end = b.with_const(Prim::Mul, end, step);
-                let hi = b.on_index(Prim::SelMin, end, n);
-                (whole_block(b, &mut reduce, &members, (lo, hi), &lane_start), Some((lo, hi)))
-            }
-            Some(_) => {
-                let end = b.on_index(Prim::SelMin, end, steps);
-                let span = Span { from: block_steps, to: end, run_steps, n };
-                (runs(b, &mut reduce, &members, span, &lane_start), None)
-            }
-        };
-        let folded: Vec<Value> = match reduce.order {
-            Order::Row(_) => {
-                let apart = members.iter().any(Member::begins_apart);
-                let places = run.filter(|_| apart).map(|(lo, hi)| b.on_index(Prim::Sub, hi, lo));
-                fold_lanes(b, &members, &lanes, places)
-            }
-            Order::Column => lanes,
-        };
-        b.choose(
-            several,
-            |b| {
-                push(b, &members, &stacks, block, &folded);
-                folded.clone()
-            },
-            |_| folded.clone(),
-        )
-    });
-    let all = b.choose(several, |b| pop(b, &members, &stacks, &block_types, blocks), |_| last.clone());
+    let walk = Walk::new(b, &reduce);
+    let blocks = ceil_div(b, walk.steps, BLOCK_STEPS);
+    let tree = Tree::new(b, &members, &stacks, &types, blocks);
+    let lane_start = constants(b, &types.lanes, &types.first);
+    let all = tree.run(b, |b, block| block_value(b, &mut reduce, &members, &walk, block, &lane_start));
     let mut stmts = builder.stmts;
     // The choice defines the reduction's own values.
     match stmts.last_mut() {
@@ -132,6 +81,178 @@ fn expand(func: &mut Func, mut reduce: Reduce) -> Vec<Stmt> {
         _ => unreachable!("the expansion ends with a choice"),
     }
     stmts
+}
+
+/// The types of the entries of the states, and what they hold at first.
+struct Types {
+    /// Of blocks.
+    block: Vec<Type>,
+    /// Of the lanes of a block.
+    lanes: Vec<Type>,
+    /// The bits of what they hold at first.
+    first: Vec<u64>,
+}
+
+impl Types {
+    fn new(func: &Func, members: &[Member], results: &[Value], order: Order) -> Types {
+        let block: Vec<Type> = results.iter().map(|&result| func.values[result]).collect();
+        let lanes = match order {
+            Order::Row(lanes) => block.iter().map(|ty| ty.with_lanes(lanes)).collect(),
+            Order::Column => block.clone(),
+        };
+        let first = states::first(members, &block);
+        Types { block, lanes, first }
+    }
+}
+
+fn constants(b: &mut Builder<'_>, types: &[Type], bits: &[u64]) -> Vec<Value> {
+    types.iter().zip(bits).map(|(&ty, &bits)| b.push(ty, Inst::Const(bits))).collect()
+}
+
+/// The places of a reduction in numbers: `n` of them to a run, which has `run_steps` steps; `steps` in all.
+struct Walk {
+    step: i64,
+    n: Value,
+    run_steps: Value,
+    outer: Option<Value>,
+    steps: Value,
+}
+
+impl Walk {
+    fn new(b: &mut Builder<'_>, reduce: &Reduce) -> Walk {
+        let step = step(reduce.order);
+        let n = b.push(Type::INDEX, Inst::Size(reduce.inner.1));
+        let run_steps = ceil_div(b, n, step);
+        let outer = outer_count(b, &reduce.outer);
+        let steps = match outer {
+            Some(outer) => b.on_index(Prim::Mul, run_steps, outer),
+            None => run_steps,
+        };
+        Walk { step, n, run_steps, outer, steps }
+    }
+
+    /// How many places a block has.
+    fn places(&self, b: &mut Builder<'_>, block: Value) -> Value {
+        let from = b.with_const(Prim::Mul, block, BLOCK_STEPS);
+        let to = b.with_const(Prim::Add, from, BLOCK_STEPS);
+        let to = b.on_index(Prim::SelMin, to, self.steps);
+        let before = |b: &mut Builder<'_>, steps: Value| {
+            let (runs, rest) = match self.outer {
+                None => (None, steps),
+                Some(_) => {
+                    let runs = b.on_index(Prim::IDiv, steps, self.run_steps);
+                    (Some(runs), b.on_index(Prim::IRem, steps, self.run_steps))
+                }
+            };
+            let rest = b.with_const(Prim::Mul, rest, self.step);
+            let rest = b.on_index(Prim::SelMin, rest, self.n);
+            let Some(runs) = runs else { return rest };
+            let runs = b.on_index(Prim::Mul, runs, self.n);
+            b.on_index(Prim::Add, runs, rest)
+        };
+        let (to, from) = (before(b, to), before(b, from));
+        b.on_index(Prim::Sub, to, from)
+    }
+}
+
+/// The state of a block, of which there is one place at least. Takes the reduction's body.
+fn block_value(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    walk: &Walk,
+    block: Value,
+    lane_start: &[Value],
+) -> Vec<Value> {
+    if let [member] = members
+        && let Some((decl, used)) = member.staged()
+    {
+        return stages::block_value(b, reduce, (decl, used), walk, block);
+    }
+    elementwise(b, reduce, members, walk, block, lane_start)
+}
+
+/// The same, made element by element.
+fn elementwise(
+    b: &mut Builder<'_>,
+    reduce: &mut Reduce,
+    members: &[Member],
+    walk: &Walk,
+    block: Value,
+    lane_start: &[Value],
+) -> Vec<Value> {
+    let block_steps = b.with_const(Prim::Mul, block, BLOCK_STEPS);
+    let end = b.with_const(Prim::Add, block_steps, BLOCK_STEPS);
+    let (lanes, run) = match walk.outer {
+        None => {
+            // One run: the block's steps are its places.
+            let lo = b.with_const(Prim::Mul, block_steps, walk.step);
+            let end = b.with_const(Prim::Mul, end, walk.step);
+            let hi = b.on_index(Prim::SelMin, end, walk.n);
+            (whole_block(b, reduce, members, (lo, hi), lane_start), Some((lo, hi)))
+        }
+        Some(_) => {
+            let end = b.on_index(Prim::SelMin, end, walk.steps);
+            let span = Span { from: block_steps, to: end, run_steps: walk.run_steps, n: walk.n };
+            (runs(b, reduce, members, span, lane_start), None)
+        }
+    };
+    match reduce.order {
+        Order::Row(_) => {
+            let apart = members.iter().any(Member::begins_apart);
+            let places = run.filter(|_| apart).map(|(lo, hi)| b.on_index(Prim::Sub, hi, lo));
+            fold_lanes(b, members, &lanes, places)
+        }
+        Order::Column => lanes,
+    }
+}
+
+/// The combination of blocks, as a binary counter counts.
+struct Tree<'t> {
+    members: &'t [Member],
+    stacks: &'t [Buffer],
+    types: &'t Types,
+    blocks: Value,
+    several: Value,
+    zero: Value,
+    start: Vec<Value>,
+}
+
+impl<'t> Tree<'t> {
+    fn new(
+        b: &mut Builder<'_>,
+        members: &'t [Member],
+        stacks: &'t [Buffer],
+        types: &'t Types,
+        blocks: Value,
+    ) -> Tree<'t> {
+        let one = b.index(1);
+        let several = b.compare(Prim::Gt, blocks, one);
+        let zero = b.index(0);
+        let start = constants(b, &types.block, &types.first);
+        Tree { members, stacks, types, blocks, several, zero, start }
+    }
+
+    /// Combines what `value` gives for each block; the last statement made is a choice with the outcome as its results.
+    fn run(
+        self,
+        b: &mut Builder<'_>,
+        value: impl FnOnce(&mut Builder<'_>, Value) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let Tree { members, stacks, types, blocks, several, zero, start } = self;
+        let last = b.seq(zero, blocks, &start, |b, block, _| {
+            let folded = value(b, block);
+            b.choose(
+                several,
+                |b| {
+                    push(b, members, stacks, block, &folded);
+                    folded.clone()
+                },
+                |_| folded.clone(),
+            )
+        });
+        b.choose(several, |b| pop(b, members, stacks, &types.block, blocks), |_| last.clone())
+    }
 }
 
 /// The reductions of a loop.

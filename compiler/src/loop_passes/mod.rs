@@ -8,6 +8,8 @@ mod lanes;
 mod number;
 mod vectorize;
 
+pub use lanes::split;
+
 use crate::loops::Func;
 use crate::target::Target;
 
@@ -32,6 +34,9 @@ pub const NUMERIC: &[NumericPass] = &[
     NumericPass { name: "lanes", run: lanes::run },
     NumericPass { name: "expand_math", run: expand_math::run },
 ];
+
+/// A further numeric pass, before the others, for calls that have fewer places than threads: more phases, the same bits.
+pub const SPLIT: NumericPass = NumericPass { name: "split", run: split::run };
 
 /// The layout passes, in order.
 pub const LAYOUT: &[LayoutPass] = &[

@@ -17,6 +17,9 @@
 //!
 //! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Carried
 //! variables lie in local memory meanwhile, since the vector in question is only known at the call.
+//!
+//! *Long bodies* are written out once: all their places are done as if they were the rest. What a second copy would save is
+//! little beside the body, and it would be compiled for nothing.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -34,6 +37,9 @@ const GROUP: usize = 4;
 
 /// Statements from which on the processor can't overlap whole vectors by itself, so that they alternate.
 const INTERLEAVED: usize = 8;
+
+/// A body of so many statements is written out once.
+const LONG: usize = 80;
 
 /// Carried vectors and statements of a body that the registers hold together; from there on what is carried lies in memory.
 const HELD: usize = 14;
@@ -121,6 +127,12 @@ fn meets(a: &Stmt, b: &Stmt) -> bool {
         | (Stmt::Let(_, Inst::Load(load)), Stmt::Store(store, _)) => store.buffer == load.buffer,
         _ => false,
     }
+}
+
+/// How many statements compute something with lanes, inner loops' and choices' among them.
+fn all_vector_statements(func: &Func, stmts: &[Stmt]) -> usize {
+    let inner = stmts.iter().flat_map(Stmt::bodies).map(|body| all_vector_statements(func, body));
+    vector_statements(func, stmts) + inner.sum::<usize>()
 }
 
 /// How many statements compute something with lanes.
@@ -512,12 +524,22 @@ impl Context<'_> {
         Places { lo, middle, end }
     }
 
+    /// The places of a loop none of whose steps counts as whole.
+    fn all_rest(&self, b: &mut Builder<'_>, node: &For) -> Places {
+        let (lo, hi) = (self.piece(node.lo, 0), self.piece(node.hi, 0));
+        let end = b.on_index(Prim::SelMax, hi, lo);
+        Places { lo, middle: lo, end }
+    }
+
     /// A loop that carries nothing.
     fn map_loop(&mut self, b: &mut Builder<'_>, node: &For) {
+        let once = all_vector_statements(b.func, &node.body.stmts) >= LONG;
         let step = i64::from(self.width) * self.pieces as i64;
-        let places = self.places(b, node, step);
-        let (body, var) = self.lane_body(b, node, self.pieces, None);
-        push_loop(b, var, places.lo, places.middle, step, body);
+        let places = if once { self.all_rest(b, node) } else { self.places(b, node, step) };
+        if !once {
+            let (body, var) = self.lane_body(b, node, self.pieces, None);
+            push_loop(b, var, places.lo, places.middle, step, body);
+        }
         let active = b.func.value(Type::INDEX);
         let (mut body, var) = self.lane_body(b, node, 1, Some(active));
         self.define_active(b, &mut body, var, places.end, active);
@@ -552,15 +574,18 @@ impl Context<'_> {
 
     /// A loop whose carried vectors lie in memory, where each iteration fetches those of a few vectors.
     fn memory_loop(&mut self, b: &mut Builder<'_>, node: &For, lanes: u32) {
+        let once = all_vector_statements(b.func, &node.body.stmts) >= LONG;
         let group = GROUP.min(self.pieces);
         let step = i64::from(self.width) * group as i64;
-        let places = self.places(b, node, step);
+        let places = if once { self.all_rest(b, node) } else { self.places(b, node, step) };
         let inits: Vec<Value> =
             node.carry.iter().flat_map(|carry| self.all(carry.init, b.func.values[carry.init])).collect();
         let memory = self.put_in_memory(b, node, &inits);
         let carried = InMemory { node, lanes, buffers: &memory, lo: places.lo };
-        let (body, var) = self.body_in_memory(b, &carried, group, None);
-        push_loop(b, var, places.lo, places.middle, step, body);
+        if !once {
+            let (body, var) = self.body_in_memory(b, &carried, group, None);
+            push_loop(b, var, places.lo, places.middle, step, body);
+        }
         self.rest_in_memory(b, &carried, places);
         let results = self.take_from_memory(b, node, &memory);
         self.set_results(b, node, results);

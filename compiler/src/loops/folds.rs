@@ -7,6 +7,7 @@
 use cranelift_entity::{SecondaryMap, entity_impl};
 
 use super::{Block, Elem, Func, Inst, Stmt, Value};
+use crate::ops::Term;
 
 /// A reduction of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,17 +27,37 @@ pub struct FoldDecl {
     pub step: Part,
     /// Two states as one: that of what comes first, then that of what comes later.
     pub merge: Part,
+    /// How the state of a block is made at once, if not element by element.
+    pub stages: Vec<Stage>,
+}
+
+/// One of several looks at all elements of a block. The terms are reductions in the order of [`Reduce`](super::Reduce), without
+/// blocks of their own: over the lanes, which are then folded. A definition with stages is the only reduction of its loop, and has no
+/// condition. What its loop stores is stored with the last stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// What is made of all elements.
+    pub terms: Vec<Term>,
+    /// What the terms take of an element: from its operands and what the stage before has closed with.
+    pub each: Part,
+    /// What the next stage gets, or the state: from how many elements there are (as the first state's type), what the stage before
+    /// has closed with and the terms.
+    pub close: Part,
 }
 
 impl FoldDecl {
     /// The parts with their names in the text form.
-    pub fn parts(&self) -> [(&'static str, &Part); 3] {
-        [("lift", &self.lift), ("step", &self.step), ("merge", &self.merge)]
+    pub fn parts(&self) -> Vec<(&'static str, &Part)> {
+        let mut parts = vec![("lift", &self.lift), ("step", &self.step), ("merge", &self.merge)];
+        parts.extend(self.stages.iter().flat_map(|stage| [("each", &stage.each), ("close", &stage.close)]));
+        parts
     }
 
     /// The parts, to be changed.
-    pub fn parts_mut(&mut self) -> [&mut Part; 3] {
-        [&mut self.lift, &mut self.step, &mut self.merge]
+    pub fn parts_mut(&mut self) -> Vec<&mut Part> {
+        let mut parts = vec![&mut self.lift, &mut self.step, &mut self.merge];
+        parts.extend(self.stages.iter_mut().flat_map(|stage| [&mut stage.each, &mut stage.close]));
+        parts
     }
 }
 

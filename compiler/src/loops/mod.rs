@@ -125,7 +125,7 @@ mod print;
 pub mod verify;
 mod visit;
 
-pub use folds::{Fold, FoldDecl, FoldUse, Part};
+pub use folds::{Fold, FoldDecl, FoldUse, Part, Stage};
 pub use parse::{ParseError, parse};
 pub use print::Line;
 pub use verify::{finish, verify};

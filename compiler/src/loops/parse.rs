@@ -8,9 +8,9 @@ use cranelift_entity::EntityRef;
 
 use super::{
     Access, Block, Buffer, BufferDecl, BufferKind, Carry, Elem, Fold, FoldDecl, FoldUse, For, Func, If, Inst,
-    Lift, LoopKind, Order, Part, Phase, Reduce, Scalar, ScalarDecl, Size, Stmt, Type, Value,
+    Lift, LoopKind, Order, Part, Phase, Reduce, Scalar, ScalarDecl, Size, Stage, Stmt, Type, Value,
 };
-use crate::ops::{Prim, Reduction};
+use crate::ops::{Prim, Reduction, Term};
 use crate::types::SizeExpr;
 
 /// Why a text is not that of a function.
@@ -425,7 +425,20 @@ impl<'t> Parser<'t> {
         })?;
         row.end()?;
         let (lift, step, merge) = (self.part("lift")?, self.part("step")?, self.part("merge")?);
-        self.func.folds.push(FoldDecl { name, states, lift, step, merge });
+        let mut stages = Vec::new();
+        while let Some((2, mut row)) = self.rows.get(self.next).copied()
+            && row.eat("stage")
+        {
+            self.next += 1;
+            let terms = row.list(|row| {
+                let before = *row;
+                let term = Term::from_name(row.raw("a reduction")?);
+                term.map_or_else(|| before.expected("a reduction"), Ok)
+            })?;
+            row.end()?;
+            stages.push(Stage { terms, each: self.part("each")?, close: self.part("close")? });
+        }
+        self.func.folds.push(FoldDecl { name, states, lift, step, merge, stages });
         Ok(())
     }
 

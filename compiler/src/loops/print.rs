@@ -177,7 +177,11 @@ impl Printer<'_> {
             self.line(1, Line::Fold(number), line);
             let none = BTreeMap::new();
             let mut inner = Printer { func, notes: &none, out: String::new(), stmts: 0 };
-            for (name, part) in decl.parts() {
+            for (at, (name, part)) in decl.parts().into_iter().enumerate() {
+                if name == "each" {
+                    let terms = list(decl.stages[(at - 3) / 2].terms.iter().map(|term| term.name()));
+                    inner.text(2, format_args!("stage {terms}"));
+                }
                 let params = list(part.params.iter().map(|value| inner.typed(*value)));
                 inner.text(2, format_args!("{name} {params}"));
                 inner.block(3, Line::Fold(number), &part.block);

@@ -725,6 +725,11 @@ fn reduce(func: &Func, around: Option<u32>, node: &Reduce) -> Result<(), String>
         };
         has_type(func, *result, wanted, "this result")?;
     }
+    let staged = folds.iter().filter(|used| !func.folds[used.fold].stages.is_empty());
+    for used in staged {
+        let alone = folds.len() == 1 && states.is_empty() && used.cond.is_none();
+        ensure!(alone, "{} has stages, and is not alone in its loop", used.fold);
+    }
     folds.iter().try_for_each(|used| fold_use(func, around, *order, used))
 }
 
@@ -767,11 +772,35 @@ fn fold(func: &Func, consts: &[Option<u64>], decl: &FoldDecl) -> Result<(), Stri
         inst_types(func, consts, Type::scalar(elem), &Inst::Const(bits))?;
     }
     let operands: Vec<Type> = decl.lift.params.iter().map(|param| func.values[*param]).collect();
-    let params = [operands.clone(), [&states[..], &operands].concat(), [&states[..], &states].concat()];
-    for ((name, part), params) in decl.parts().into_iter().zip(params) {
-        let types = |values: &[Value]| values.iter().map(|value| func.values[*value]).collect::<Vec<_>>();
+    let types = |values: &[Value]| values.iter().map(|value| func.values[*value]).collect::<Vec<_>>();
+    let mut wanted = vec![
+        (operands.clone(), states.clone()),
+        ([&states[..], &operands].concat(), states.clone()),
+        ([&states[..], &states].concat(), states.clone()),
+    ];
+    let mut before = Vec::new();
+    for (at, stage) in decl.stages.iter().enumerate() {
+        let factors = types(&stage.each.block.yields);
+        let mut terms = Vec::new();
+        let mut rest = &factors[..];
+        for term in &stage.terms {
+            let (own, after) = rest.split_at(term.factors().min(rest.len()));
+            let fits = own.len() == term.factors() && own.iter().all(|ty| *ty == own[0]);
+            ensure!(fits, "a stage does not yield what its terms take");
+            ensure!(own[0].elem != Elem::Bool, "a term is of numbers, not of bool");
+            terms.extend(own.first());
+            rest = after;
+        }
+        ensure!(rest.is_empty(), "a stage yields more than its terms take");
+        wanted.push(([&operands[..], &before].concat(), factors));
+        let last = at + 1 == decl.stages.len();
+        let closed = if last { states.clone() } else { types(&stage.close.block.yields) };
+        wanted.push(([&states[..1], &before, &terms].concat(), closed.clone()));
+        before = closed;
+    }
+    for ((name, part), (params, yields)) in decl.parts().into_iter().zip(wanted) {
         ensure!(types(&part.params) == params, "`{name}` has parameters of other types");
-        ensure!(types(&part.block.yields) == states, "`{name}` yields other types than the states");
+        ensure!(types(&part.block.yields) == yields, "`{name}` yields other types than it should");
         let mut visible: Vec<Value> = part.params.clone();
         for stmt in &part.block.stmts {
             stmt_types(func, consts, stmt)?;

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::{Lower, elem, storage};
 use crate::graph::folds::split_condition;
 use crate::graph::{self, FoldId, Graph, NodeId, Op};
-use crate::loops::{Elem, Fold, FoldDecl, FoldUse, Inst, Part, Type, Value};
+use crate::loops::{Elem, Fold, FoldDecl, FoldUse, Inst, Part, Stage, Type, Value};
 
 /// The nodes of one fold: those of the same definition, operands and dimensions, by the number of the state.
 pub(super) struct FoldNodes {
@@ -61,10 +61,15 @@ impl Lower<'_> {
         if let Some(&known) = self.folds.get(&id) {
             return known;
         }
-        let graph::Fold { name, empty, lift, step, merge } = &self.graph.folds[id];
+        let graph::Fold { name, empty, lift, step, merge, stages } = &self.graph.folds[id];
         let states = empty.iter().map(|constant| (elem(constant.dtype), constant.bits)).collect();
         let (lift, step, merge) = (self.part(lift), self.part(step), self.part(merge));
-        let fold = self.func.folds.push(FoldDecl { name: name.clone(), states, lift, step, merge });
+        let stages = stages.iter().map(|stage| {
+            let (each, close) = (self.part(&stage.each), self.part(&stage.close));
+            Stage { terms: stage.terms.clone(), each, close }
+        });
+        let stages = stages.collect();
+        let fold = self.func.folds.push(FoldDecl { name: name.clone(), states, lift, step, merge, stages });
         self.folds.insert(id, fold);
         fold
     }

@@ -71,7 +71,8 @@ impl Schedule {
 /// The default choice for a target.
 pub fn plan(graph: &Graph, regions: &Regions, target: &Target) -> Schedule {
     let parallel = regions.lanes.then(|| {
-        let body: u32 = regions.all().map(|region| body_cost(graph, region)).sum();
+        let values = regions.values().map(|node| cost(graph, node)).sum::<u32>();
+        let body = values + regions.all().map(|region| body_cost(graph, region)).sum::<u32>();
         let nested = regions.all().any(|region| !region.kept.is_empty() || region.kind != RegionKind::Map);
         let lanes = regions.all().map(|region| lanes(graph, region, target)).min().unwrap_or(1);
         LoopPlan { lanes, unroll: unroll(body, nested, lanes), tail: Tail::Masked }

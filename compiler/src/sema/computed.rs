@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::lower::{Lowerer, Operand, Value};
 use super::number::Number;
 use crate::diag::{Diagnostic, Span, codes};
-use crate::graph::{Constant, NodeId, Op};
+use crate::graph::{Constant, NodeId, Op, Steps};
 use crate::ops::Prim;
 use crate::syntax::ast;
 use crate::types::{DType, DimId, DimKind, DimSet, SizeExpr};
@@ -173,6 +173,15 @@ impl<'a> Lowerer<'_, 'a> {
     fn proven(&self, index: NodeId, dim: DimId) -> (bool, bool) {
         let (to, down) = match &self.graph.nodes[index].op {
             Op::Index(to) => (*to, 0),
+            Op::Step(repeat) => {
+                let below = match self.graph.repeats[*repeat] {
+                    Steps::Size(steps) => self.same_size(steps, dim),
+                    Steps::Number(count) => {
+                        self.graph.dims[dim].fixed().is_some_and(|size| i64::from(count) <= size)
+                    }
+                };
+                return (true, below);
+            }
             Op::Prim(Prim::Sub, args) => match (&self.graph.nodes[args[0]].op, &self.graph.nodes[args[1]].op)
             {
                 (Op::Index(to), Op::Const(down)) if down.value() >= 0.0 => (*to, down.value() as i64),
@@ -307,7 +316,22 @@ impl<'a> Lowerer<'_, 'a> {
                 let value = new.get(value).copied().unwrap_or(*value);
                 return self.broadcast(value, node.dims.without(dim).union(over), node.span);
             }
-            _ => {}
+            // As it is, of operands that are read there.
+            Op::Reduce { .. }
+            | Op::Fold { .. }
+            | Op::Slice { .. }
+            | Op::Stack { .. }
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Scan { .. }
+            | Op::KthLargest { .. } => {}
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Size(_)
+            | Op::Rename { .. }
+            | Op::Carry { .. }
+            | Op::Step(_)
+            | Op::Final { .. } => unreachable!("it has no dimensions, is a leaf, or was refused"),
         }
         for arg in op.args_mut() {
             *arg = new.get(arg).copied().unwrap_or(*arg);

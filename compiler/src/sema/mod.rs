@@ -6,7 +6,7 @@
 //! | `items` | the table of a file's items; duplicates |
 //! | `resolve` | checks every name of the user's text, also in functions that nobody calls; unused names |
 //! | `dims` | a kernel's declared types → its dimensions, their sizes and their canonical order |
-//! | `lower` | expressions → nodes |
+//! | `lower` | expressions → nodes; what stands around them in a kernel |
 //! | `calls` | calls: built-ins, inlining |
 //! | `examples` | `example` items: which inputs they give, what they expect |
 //! | `filter` | `sum[j where c](e)` |
@@ -50,7 +50,7 @@ mod suggest;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::diag::{Diagnostic, Diagnostics, Sources, Span, codes};
+use crate::diag::{Diagnostic, Diagnostics, Severity, Sources, Span, codes};
 use crate::graph::Graph;
 use crate::syntax::ast;
 use crate::types::DType;
@@ -130,7 +130,14 @@ pub fn lower_kernel(
         return Err(session.diagnostics);
     };
     session.check_options(&[found], options);
-    session.run(&[found], options)
+    let others: Vec<Span> = session.items.kernels.iter().map(|(item, _)| item.span).collect();
+    let mut lowered = session.run(&[found], options)?;
+    let inside = |outer: &Span, span: Span| {
+        outer.file == span.file && outer.start <= span.start && span.end <= outer.end
+    };
+    let in_other = |span| others.iter().any(|outer| *outer != found.0.span && inside(outer, span));
+    lowered.warnings.retain(|warning| !in_other(warning.span));
+    Ok(lowered)
 }
 
 /// Reads the examples of a file; its items are checked, its kernels are not lowered.
@@ -182,6 +189,8 @@ impl<'a> Session<'a> {
             graphs.extend(lower::lower_kernel(&mut self, (item, kernel), options));
         }
         if self.diagnostics.has_errors() {
+            // What is not understood may have been meant as the use of a name.
+            self.diagnostics.retain(|found| found.severity == Severity::Error);
             return Err(self.diagnostics);
         }
         assert_eq!(graphs.len(), kernels.len(), "a kernel was lost without a message");

@@ -200,7 +200,7 @@ impl<'a> Lowerer<'_, 'a> {
         let merged = merged?;
         let stepped = self.checked_part(step.unwrap_or(merge), stepped)?;
         let name = decl.name.name.clone();
-        let fold = Fold { name, empty, lift: lifted, step: stepped, merge: merged };
+        let fold = Fold { name, empty, lift: lifted, step: stepped, merge: merged, stages: Vec::new() };
         Some((self.graph.folds.push(fold), Rc::from(state.names)))
     }
 

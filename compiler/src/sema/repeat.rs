@@ -10,9 +10,9 @@ use super::lower::{Lowerer, Operand, Value};
 use super::number::Number;
 use super::{MAX_SIZE, MAX_STATE_STEPS, suggest};
 use crate::diag::{Diagnostic, Span, codes};
-use crate::graph::{NodeId, Op, RepeatId};
+use crate::graph::{NodeId, Op, RepeatId, Steps};
 use crate::syntax::ast::{self, Keep};
-use crate::types::{DimId, DimSet};
+use crate::types::{DType, DimId, DimSet};
 
 /// How many steps there are.
 #[derive(Clone, Copy, Debug)]
@@ -252,13 +252,15 @@ impl<'a> Lowerer<'_, 'a> {
                         continue;
                     }
                     let dtype = self.graph.nodes[node].dtype;
-                    let Along::Number(at) = at else {
-                        self.report_read_in_loop(node, dim, span);
-                        return Value::Poison;
+                    let read = match at {
+                        Along::Number(at) => {
+                            let at = u32::try_from(at).expect("steps are few");
+                            self.node(Op::Slice { value: node, dim, at }, dtype, span)
+                        }
+                        Along::Loop(repeat) => self.at_step_of(repeat, node, dim, span),
                     };
-                    let at = u32::try_from(at).expect("steps are few");
-                    match self.node(Op::Slice { value: node, dim, at }, dtype, span) {
-                        Value::Node(slice) => node = slice,
+                    match read {
+                        Value::Node(read) => node = read,
                         other => return other,
                     }
                 }
@@ -275,21 +277,19 @@ impl<'a> Lowerer<'_, 'a> {
         }
     }
 
-    /// A value is read at the step of a loop: a position that is known at run time only.
-    fn report_read_in_loop(&mut self, node: NodeId, dim: DimId, span: Span) {
-        let shown = self.graph.dims[dim].name.clone();
-        let shape = self.type_text(&Value::Node(node));
-        let error = match self.graph.dims[dim].fixed() {
-            Some(size) => {
-                let message = format!(
-                    "`iterate {shown}` has {size} steps, and this is read at the step; at most {MAX_STATE_STEPS} are allowed"
-                );
-                Diagnostic::error(codes::TOO_MANY_STEPS, span, message)
-            }
-            None => super::items::not_yet(&format!("reading a value at the step along `{shown}`"), span),
-        };
-        let note = format!("this is `{shape}`: where steps go along `{shown}`, it is read at the step");
-        self.report(error.with_note(note));
+    /// A value is read at the step of a loop: as `x[t = index(t)]` is. Steps that need not be a loop are written out instead, where
+    /// each reads its own position.
+    fn at_step_of(&mut self, repeat: RepeatId, node: NodeId, dim: DimId, span: Span) -> Value<'a> {
+        if let Steps::Number(count) = self.graph.repeats[repeat]
+            && i64::from(count) <= MAX_STATE_STEPS
+        {
+            let message = format!("`{}` is read at the step of a loop", self.graph.dims[dim].name);
+            self.report(Diagnostic::error(codes::TOO_MANY_STEPS, span, message));
+            return Value::Poison;
+        }
+        let step = self.node(Op::Step(repeat), DType::I32, span);
+        let base = Operand { value: Value::Node(node), span };
+        self.computed_index(&base, (node, dim), &Operand { value: step, span }, None)
     }
 
     /// The number of the step along a dimension, if steps along it are under way.

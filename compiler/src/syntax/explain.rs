@@ -42,12 +42,13 @@ struct Failure<'a> {
 type Case = fn(&Failure<'_>) -> Option<Diagnostic>;
 
 /// In the order in which they are tried: what is wrong in itself, then brackets, then what is wrong here.
-const CASES: [Case; 24] = [
+const CASES: [Case; 25] = [
     unknown_character,
     stray_doc,
     bad_number,
     unknown_operator,
     brackets,
+    size_without_name,
     index_by_place,
     dims_without_call,
     positional_tuple,
@@ -523,9 +524,37 @@ fn index_by_place(failure: &Failure<'_>) -> Option<Diagnostic> {
         return None;
     }
     let text = failure.text();
+    // `mean[-1](x)`
+    let close = failure.partners[open];
+    if close.is_some_and(|close| failure.text_at(Some(close + 1)) == "(") {
+        let base = failure.text_at(open.checked_sub(1));
+        let error = failure.error(codes::INDEX_WITHOUT_DIM, "dimensions have names, not numbers");
+        let error = error.with_label("no dimension");
+        return Some(
+            error.with_help(format!("write `{base}[d](…)`, where `d` is a dimension of the argument")),
+        );
+    }
     let error = failure.error(codes::INDEX_WITHOUT_DIM, "an index says which dimension it is for");
     let error = error.with_label("no dimension");
     Some(error.with_fix("name the dimension", failure.span(), format!("d = {text}")))
+}
+
+/// `f32[n, 4]`: a size without a name.
+fn size_without_name(failure: &Failure<'_>) -> Option<Diagnostic> {
+    let open = failure.opener(failure.place)?;
+    let size = failure.found().is_some_and(|token| token.kind == TokenKind::Number);
+    if failure.text_at(Some(open)) != "[" || !in_type(failure, open) || !size || !failure.expects(Rule::axis)
+    {
+        return None;
+    }
+    let text = failure.text();
+    let error =
+        failure.error(codes::UNEXPECTED, "a dimension of fixed size has a name, too").with_label("no name");
+    let taken = |name: &&&str| (0..failure.tokens.list.len()).all(|at| failure.text_at(Some(at)) != **name);
+    let Some(name) = ["i", "j", "k", "m", "p", "q"].iter().find(taken) else {
+        return Some(error.with_help(format!("write `name={text}`")));
+    };
+    Some(error.with_fix("name it", failure.span(), format!("{name}={text}")))
 }
 
 /// Whether the bracket `open` belongs to a type: `x: f32[…]` or `-> f32[…]`.
@@ -754,22 +783,16 @@ fn whole_expression(failure: &Failure<'_>) -> Option<Diagnostic> {
         let error = failure.error(codes::WHOLE_EXPRESSION, format!("`{word}` can't be an operand"));
         return Some(parenthesise(failure, error.with_label("stands after an operator"), failure.place));
     }
-    let is_operator = failure.found().is_some_and(|token| token.kind == TokenKind::Mark) || word == "[";
+    let is_operator =
+        failure.found().is_some_and(|token| token.kind == TokenKind::Mark) || matches!(word, "[" | ".");
     if failure.before() != "}" || !is_operator || matches!(word, ";" | "," | ":" | "=") {
         return None;
     }
-    let start = failure.start_of_part(failure.back(1)?);
+    let start = failure.start_of_part(failure.partners[failure.back(1)?]?);
     let first = (start..failure.place)
         .find(|place| matches!(failure.text_at(Some(*place)), "if" | "iterate" | "unfold"))?;
     let message = format!("`{}` can't be an operand", failure.text_at(Some(first)));
     let error = failure.error(codes::WHOLE_EXPRESSION, message).with_label("goes on after its last block");
-    if word == "." {
-        return Some(
-            error
-                .with_other(failure.span_at(first), "begins here")
-                .with_help("name its value with `let` first"),
-        );
-    }
     Some(parenthesise(failure, error.with_other(failure.span_at(first), "begins here"), first))
 }
 

@@ -1,21 +1,24 @@
 //! Loads at computed positions. A lane whose position lies outside of an axis takes its element from some zeros on the
-//! stack instead, so that nothing outside of the array is read and no branch is needed.
+//! stack instead, so that nothing outside of the array is read and no branch is needed. Lanes that are known to be neighbours in
+//! memory, as those of `x[t = index(t) - 1]` are, are loaded at once where all of them lie inside.
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
-use super::address::Address;
-use super::control::{Emitter, Key, clif_type, ins, plain};
+use super::address::{Address, Scale};
+use super::control::{Emitter, Key, block_args, clif_type, ins, plain};
 use super::layout::Number;
 use super::memory::Active;
-use crate::loops::{Access, Elem, Type, Value};
+use crate::loops::{Access, Elem, Inst, Type, Value};
+use crate::ops::Prim;
 use crate::types::SizeExpr;
 
 /// Bytes of zeros: those of a vector.
 const ZEROS: u32 = 16;
 
 /// An axis that is gathered along.
+#[derive(Clone, Copy)]
 struct Along {
     axis: usize,
     position: Value,
@@ -37,11 +40,19 @@ impl Emitter<'_> {
         if along.iter().all(|along| along.lanes == 1) {
             return self.gather_together(access, base, &along, ty);
         }
+        if self.is_shifted(access, &along) {
+            return self.gather_shifted(access, base, &along, ty);
+        }
+        self.gather_apart(access, base, &along, ty)
+    }
+
+    /// One lane after another.
+    fn gather_apart(&mut self, access: &Access, base: ir::Value, along: &[Along], ty: Type) -> ir::Value {
         let step = access.lane_axis.map(|_| self.lane_step(access));
         let active = self.active(access, ty);
         let mut lanes = Vec::new();
         for lane in 0..ty.lanes as u8 {
-            let (place, mut inside) = self.place_in(access, base, &along, lane);
+            let (place, mut inside) = self.place_in(access, base, along, lane);
             let place = match step {
                 Some(step) if lane > 0 => {
                     let further = ins!(self).imul_imm_s(step, i64::from(lane));
@@ -56,6 +67,79 @@ impl Emitter<'_> {
             lanes.push(self.or_zeros(inside, place));
         }
         self.load_lanes(&lanes, self.func.buffers[access.buffer].elem, ty)
+    }
+
+    /// Whether the lanes are known to be neighbours in memory: their positions differ along one axis only, where they follow each
+    /// other.
+    fn is_shifted(&self, access: &Access, along: &[Along]) -> bool {
+        let mut apart = along.iter().filter(|along| along.lanes > 1);
+        let (Some(one), None) = (apart.next(), apart.next()) else { return false };
+        let elem = self.func.buffers[access.buffer].elem;
+        access.lane_axis.is_none()
+            && elem != Elem::Bool
+            && self.axis_scale(access.buffer, one.axis) == Scale::Known(i64::from(elem.bytes()))
+            && self.is_consecutive(one.position)
+    }
+
+    /// Whether each lane of an integer is that of the lane before plus 1, by how it is made.
+    fn is_consecutive(&self, mut value: Value) -> bool {
+        let uniform = |value: Value| matches!(self.facts.defs[value], Some(Inst::Splat(_) | Inst::Const(_)));
+        loop {
+            value = match self.facts.defs[value] {
+                Some(Inst::Iota(_)) => return true,
+                Some(Inst::Prim(Prim::Add | Prim::Sub, args)) if uniform(args[1]) => args[0],
+                Some(Inst::Prim(Prim::Add, args)) if uniform(args[0]) => args[1],
+                _ => return false,
+            }
+        }
+    }
+
+    /// Lanes that are neighbours in memory: at once if all lie inside and take part.
+    fn gather_shifted(&mut self, access: &Access, base: ir::Value, along: &[Along], ty: Type) -> ir::Value {
+        let (apart, common): (Vec<Along>, Vec<Along>) = along.iter().partition(|along| along.lanes > 1);
+        let elem = self.func.buffers[access.buffer].elem;
+        // What both ways need is made before they part.
+        self.zeros();
+        let (mut place, mut all_inside) = match common.is_empty() {
+            true => (base, None),
+            false => {
+                let (place, inside) = self.place_in(access, base, &common, 0);
+                (place, Some(inside))
+            }
+        };
+        let mut tests = Vec::new();
+        for &Along { axis, position, .. } in &apart {
+            let first = self.value(position);
+            let first = ins!(self).extractlane(first, 0);
+            // A negative position becomes one that no axis has; so no lane goes over the end of the integers either.
+            let first = ins!(self).uextend(types::I64, first);
+            let end = ins!(self).iadd_imm_s(first, i64::from(ty.lanes));
+            let size = self.number(self.extent(access, axis));
+            tests.push(ins!(self).icmp(IntCC::SignedLessThanOrEqual, end, size));
+            let bytes = ins!(self).imul_imm_s(first, i64::from(elem.bytes()));
+            place = ins!(self).iadd(place, bytes);
+        }
+        if let Active::Some(active) = self.active(access, ty) {
+            tests.push(ins!(self).icmp_imm_s(IntCC::Equal, active, i64::from(ty.lanes)));
+        }
+        for test in tests {
+            all_inside = Some(match all_inside {
+                Some(others) => ins!(self).band(others, test),
+                None => test,
+            });
+        }
+        let all_inside = all_inside.expect("a gather has a computed position");
+        let [inside, border, done] = [(); 3].map(|()| self.clif.dfg.make_block());
+        let result = self.clif.dfg.append_block_param(done, clif_type(ty));
+        ins!(self).brif(all_inside, inside, &[], border, &[]);
+        self.start(inside);
+        let whole = self.load_whole(Address { base: place, offset: 0 }, elem, ty);
+        ins!(self).jump(done, &block_args(&[whole]));
+        self.start(border);
+        let lanes = self.gather_apart(access, base, along, ty);
+        ins!(self).jump(done, &block_args(&[lanes]));
+        self.start(done);
+        result
     }
 
     /// Lanes that have their positions in common: a load, or zeros.
@@ -121,7 +205,13 @@ impl Emitter<'_> {
 
     /// An address, or that of zeros.
     fn or_zeros(&mut self, inside: ir::Value, place: ir::Value) -> ir::Value {
-        let zeros = self.cached(0, Key::Zeros, |emitter, depth| {
+        let zeros = self.zeros();
+        ins!(self).select(inside, place, zeros)
+    }
+
+    /// The address of zeros.
+    fn zeros(&mut self) -> ir::Value {
+        self.cached(0, Key::Zeros, |emitter, depth| {
             let slot = emitter.make_slot(ZEROS);
             let zeros = emitter.at(depth).ins().stack_addr(types::I64, slot, 0);
             let zero = emitter.at(depth).ins().iconst(types::I64, 0);
@@ -129,8 +219,7 @@ impl Emitter<'_> {
                 emitter.at(depth).ins().store(plain(), zero, zeros, 8 * half);
             }
             zeros
-        });
-        ins!(self).select(inside, place, zeros)
+        })
     }
 
     /// One element from each address.

@@ -38,7 +38,9 @@ impl Folded {
     pub(super) fn new(func: &Func, used: &FoldUse, known: bool) -> Folded {
         let decl = func.folds[used.fold].clone();
         let mut fold = Folded { decl, used: used.clone(), seen: None };
-        fold.seen = (!known || used.cond.is_some()).then_some(fold.flag());
+        // A block that is made at once has an element.
+        let staged = !fold.decl.stages.is_empty();
+        fold.seen = (!staged && (!known || used.cond.is_some())).then_some(fold.flag());
         fold
     }
 
@@ -73,6 +75,14 @@ impl Member {
                 let used = FoldUse { args, cond: fold.used.cond.map(new), ..fold.used.clone() };
                 Member::Fold(Box::new(Folded { decl: fold.decl.clone(), used, seen: fold.seen }))
             }
+        }
+    }
+
+    /// The fold, if the state of a block is made at once.
+    pub(super) fn staged(&self) -> Option<(&FoldDecl, &FoldUse)> {
+        match self {
+            Member::Fold(fold) if !fold.decl.stages.is_empty() => Some((&fold.decl, &fold.used)),
+            Member::Fold(_) | Member::Plain(..) => None,
         }
     }
 

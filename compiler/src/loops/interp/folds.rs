@@ -1,7 +1,8 @@
 //! Folds as the module `loops` defines them: lane after lane, with no state where no element has counted.
 
-use super::{Machine, Reduce};
-use crate::loops::{BLOCK_STEPS, FoldDecl, FoldUse, Order, Part};
+use super::{Machine, Reduce, lane};
+use crate::loops::{BLOCK_STEPS, Elem, FoldDecl, FoldUse, Order, Part};
+use crate::ops::Term;
 
 /// The numbers of a state; none before the first element that counts.
 type State = Option<Vec<u64>>;
@@ -12,6 +13,8 @@ pub(super) struct FoldTree<'a> {
     used: &'a FoldUse,
     row: bool,
     lanes: Vec<State>,
+    /// The elements of a block that is made at once, by lanes.
+    held: Vec<Vec<Vec<u64>>>,
     steps: i64,
     blocks: u64,
     stack: Vec<Vec<State>>,
@@ -27,6 +30,7 @@ impl<'a> Machine<'a> {
                 used,
                 row: node.order != Order::Column,
                 lanes: vec![None; lanes],
+                held: vec![Vec::new(); lanes],
                 steps: 0,
                 blocks: 0,
                 stack: Vec::new(),
@@ -44,6 +48,10 @@ impl<'a> Machine<'a> {
                 continue;
             }
             let element: Vec<u64> = tree.used.args.iter().map(|&arg| at(arg)).collect();
+            if !tree.decl.stages.is_empty() {
+                tree.held[lane].push(element);
+                continue;
+            }
             tree.lanes[lane] = Some(match tree.lanes[lane].take() {
                 None => self.part(&tree.decl.lift, &element),
                 Some(state) => self.part(&tree.decl.step, &[state, element].concat()),
@@ -58,7 +66,12 @@ impl<'a> Machine<'a> {
     fn end_fold_block(&mut self, tree: &mut FoldTree<'a>) {
         let fresh = vec![None; tree.lanes.len()];
         let mut block = std::mem::replace(&mut tree.lanes, fresh);
-        if tree.row {
+        if !tree.decl.stages.is_empty() {
+            let count = if tree.row { 1 } else { block.len() };
+            let share = block.len() / count;
+            let held = std::mem::replace(&mut tree.held, vec![Vec::new(); block.len()]);
+            block = held.chunks(share).map(|lanes| Some(self.staged(tree.decl, lanes))).collect();
+        } else if tree.row {
             let mut half = block.len() / 2;
             while half > 0 {
                 let high = block.split_off(half);
@@ -73,6 +86,48 @@ impl<'a> Machine<'a> {
         tree.stack.push(block);
         tree.blocks += 1;
         tree.steps = 0;
+    }
+
+    /// The state of a block, of which each lane holds some elements.
+    fn staged(&mut self, decl: &'a FoldDecl, lanes: &[Vec<Vec<u64>>]) -> Vec<u64> {
+        let mut closed = Vec::new();
+        for stage in &decl.stages {
+            // By term, by lane.
+            let mut terms: Vec<Vec<u64>> = Vec::new();
+            let mut factors = stage.each.block.yields.iter();
+            let types = stage.terms.iter().map(|term| {
+                let elem = self.slot(*factors.nth(term.factors() - 1).expect("a factor for each term")).elem;
+                terms.push(vec![lane::identity(term.reduction(), elem); lanes.len()]);
+                elem
+            });
+            let types: Vec<Elem> = types.collect();
+            for (lane, elements) in lanes.iter().enumerate() {
+                for element in elements {
+                    let given = self.part(&stage.each, &[&element[..], &closed].concat());
+                    let mut given = given.into_iter();
+                    let mut next = || given.next().expect("a factor for each term");
+                    for ((term, &elem), states) in stage.terms.iter().zip(&types).zip(&mut terms) {
+                        states[lane] = match term {
+                            Term::Of(reduction) => lane::combine(*reduction, elem)(next(), states[lane]),
+                            Term::Products => lane::fma(elem, next(), next(), states[lane]),
+                        };
+                    }
+                }
+            }
+            let whole =
+                stage.terms.iter().zip(&types).zip(&mut terms).map(|((term, &elem), states)| {
+                    super::fold(lane::combine(term.reduction(), elem), states)
+                });
+            let whole: Vec<u64> = whole.collect();
+            let count = lanes.iter().map(Vec::len).sum::<usize>();
+            let count = match decl.states[0].0 {
+                Elem::F64 => (count as f64).to_bits(),
+                Elem::F32 => u64::from((count as f32).to_bits()),
+                _ => count as u64,
+            };
+            closed = self.part(&stage.close, &[&[count], &closed[..], &whole].concat());
+        }
+        closed
     }
 
     /// Stores the results of a fold.
