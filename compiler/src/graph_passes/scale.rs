@@ -423,7 +423,10 @@ impl Scales {
 
     /// The sum of a node.
     fn summed(&self, graph: &Graph, arg: NodeId, over: DimSet) -> Option<Form> {
-        self.form(arg).filter(|form| !form.is_settled())?;
+        let form = self.form(arg)?;
+        if form.is_settled() {
+            return settled_sum(graph, form, over);
+        }
         let mut terms = self.terms(graph, arg)?;
         for term in &mut terms {
             let dims = lin_dims(graph, &term.lin).union(weight_dims(graph, &term.weight));
@@ -445,6 +448,22 @@ impl Scales {
             let form = self.as_form(graph, node)?;
             form.sums.is_empty().then(|| (Some(Rc::new(form.lin)), form.weight))
         };
+        // A quotient, and 0 elsewhere, keeps its divisor.
+        let settled = |node: NodeId| self.form(node).filter(|form| form.is_settled() && !form.lin.is_empty());
+        let is_zero = |node: NodeId| constant(graph, node).is_some_and(|number| number.value() == 0.0);
+        let quotient = match (settled(a), settled(b)) {
+            (Some(form), None) if is_zero(b) && form.weight.is_one() => Some((form, true)),
+            (None, Some(form)) if is_zero(a) && form.weight.is_one() => Some((form, false)),
+            _ => None,
+        };
+        if let Some((form, first)) = quotient {
+            let lin = Some(Rc::new(form.lin.clone()));
+            let depth = lin_depth(&lin) + 1;
+            let (yes, no) = if first { (lin, None) } else { (None, lin) };
+            let lin = vec![(Atom::Choice { test, yes, no, depth }, 1.0)];
+            let form = Form { lin, weight: Weight::default(), sums: form.sums.clone() };
+            return (depth <= MAX_DEPTH).then_some(form);
+        }
         let ((yes, own), (no, other)) = (side(a)?, side(b)?);
         let weight = if own == other {
             own
@@ -457,6 +476,25 @@ impl Scales {
         let lin = vec![(Atom::Choice { test, yes, no, depth }, 1.0)];
         (depth <= MAX_DEPTH).then_some(Form { lin, weight, sums: Vec::new() })
     }
+}
+
+/// The sum of quotients whose divisors are the same for all of them, which may be looked at as one quotient.
+fn settled_sum(graph: &Graph, form: &Form, over: DimSet) -> Option<Form> {
+    let shared = form.sums.iter().all(|(terms, power)| {
+        let apart = |term: &Term| {
+            let dims = lin_dims(graph, &term.lin).union(weight_dims(graph, &term.weight));
+            dims.difference(term.over).intersection(over).is_empty()
+        };
+        *power < 0.0 && terms.iter().all(apart)
+    });
+    let dims = lin_dims(graph, &form.lin);
+    if !shared || form.lin.is_empty() || !over.is_subset(dims) {
+        return None;
+    }
+    let term = Term { lin: form.lin.clone(), weight: form.weight.clone(), over };
+    let mut sums = vec![(Rc::new(vec![term]), 1.0)];
+    sums.extend(form.sums.iter().cloned());
+    Some(Form { lin: Lin::new(), weight: Weight::default(), sums })
 }
 
 /// Whether nothing of what an operand overflows to is left in the result: it is bounded, or a truth.

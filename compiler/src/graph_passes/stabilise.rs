@@ -285,9 +285,9 @@ impl Site<'_> {
             return self.quotient_by_choice(a, sides[0], sides[1], sides[2]);
         }
         let form = self.scales.form(node)?.clone();
-        let divisor = self.scales.form(b).filter(|form| !form.is_settled())?;
-        let has_sum = !divisor.sums.is_empty();
-        if !has_sum && self.scales.form(a).is_none_or(|form| form.is_settled()) {
+        let divisor = self.scales.form(b)?;
+        let has_sum = divisor.sums.iter().any(|(_, power)| *power > 0.0);
+        if !has_sum && (divisor.is_settled() || self.scales.form(a).is_none_or(|form| form.is_settled())) {
             // Of one exponential an ordinary number is divided: as safe as the inverse.
             return None;
         }
