@@ -48,7 +48,8 @@ fn group(graph: &Graph, sum: NodeId) -> Option<Group> {
         return None;
     }
     let is_size = |node: NodeId| matches!(graph.nodes[node].op, Op::Size(size) if size == *dims);
-    let fixed = dims.iter().map(|dim| graph.dims[dim].fixed()).product::<Option<i64>>();
+    let mut sizes = dims.iter().map(|dim| graph.dims[dim].fixed());
+    let fixed = sizes.try_fold(1i64, |product, size| product.checked_mul(size?));
     let is_count = |node: NodeId| match graph.nodes[node].op {
         Op::Const(constant) => fixed.is_some_and(|size| constant.value() == size as f64),
         _ => is_size(node),
