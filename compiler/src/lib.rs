@@ -49,6 +49,7 @@ pub use act_runtime::{
     Bind, DType, Data, Element, Kernel, Module, Signature, Tensor, TensorView, TensorViewMut, view, view_mut,
     view_mut_strided, view_strided,
 };
+pub use backend::Engine;
 pub use front::{Error, compile, compile_file, compile_files, compile_kernels, compile_named, compile_with};
 pub use graph_passes::Normalizer;
 pub use pipeline::Options;

@@ -50,6 +50,8 @@ enum Command {
     Test(cli::test::Args),
     /// Measures how fast a kernel is, beside a copy of as many bytes
     Bench(cli::bench::Args),
+    /// Measures how far a function or an activation is from the true value
+    Accuracy(cli::accuracy::Args),
     /// Says in words how a kernel is computed
     Explain(cli::explain::Args),
     /// Prints what the stages of the compiler make
@@ -68,6 +70,7 @@ impl Command {
             Command::Run(args) => cli::run::run(&args, session),
             Command::Test(args) => cli::test::run(&args, session),
             Command::Bench(args) => cli::bench::run(&args, session),
+            Command::Accuracy(args) => cli::accuracy::run(&args, session),
             Command::Explain(args) => cli::explain::run(&args, session),
             Command::Dump(args) => cli::dump::run(&args, session),
             Command::Build(args) => cli::build::run(&args, session),

@@ -7,7 +7,7 @@ use std::fmt::Display;
 
 use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
-use crate::backend::{self, BackendError, MachineCode};
+use crate::backend::{self, BackendError, Code, Engine, MachineCode};
 use crate::diag::{Diagnostics, FileId, Sources};
 use crate::emit::{self, CompiledKernel, Later, Split};
 use crate::graph::{Decl, Graph, regions};
@@ -30,6 +30,8 @@ pub struct Options {
     pub dtypes: Vec<(String, DType)>,
     /// Only the kernel of that name.
     pub kernel: Option<String>,
+    /// Which back end makes the code.
+    pub engine: Engine,
     /// How many threads a call may use.
     pub threads: usize,
     /// How maxima and the sums of exponentials that they shift are computed.
@@ -47,11 +49,19 @@ impl Default for Options {
             dims: Vec::new(),
             dtypes: Vec::new(),
             kernel: None,
+            engine: Engine::Auto,
             threads: 1,
             normalizer: Normalizer::Auto,
             long_row: decompose::LONG,
             verify: cfg!(debug_assertions),
         }
+    }
+}
+
+impl Options {
+    /// The machine as the schedule sees it: with the vectors of the back end that is tried first.
+    pub fn layout_target(&self) -> Target {
+        machine(self, self.engine.attempts(&self.target)[0])
     }
 }
 
@@ -78,8 +88,10 @@ pub enum Stage {
     Numeric,
     /// The loop IR after all passes.
     Loops,
-    /// Cranelift's IR.
+    /// Cranelift's IR, where that back end makes the code.
     Clif,
+    /// The wide back end's instructions, where that makes the code.
+    Vcode,
     /// Machine code.
     Asm,
 }
@@ -99,6 +111,7 @@ impl Stage {
             Stage::Numeric => "numeric",
             Stage::Loops => "loops",
             Stage::Clif => "clif",
+            Stage::Vcode => "vcode",
             Stage::Asm => "asm",
         }
     }
@@ -243,6 +256,18 @@ pub fn compile_graph(
     }
 }
 
+/// The graph and the loop nests of the form of a kernel that is compiled at once, from its graph after [`graph_passes::PASSES`].
+pub fn first_form(graph: Graph, options: &Options) -> (Graph, regions::Regions) {
+    let found = Found::of(&graph);
+    let (normalizer, over) = match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
+        Choice::One(normalizer) => (normalizer, None),
+        Choice::BySize(short, ..) => (short, Some(found.dims)),
+    };
+    let graph = decomposed(graph, normalizer, over, options, &mut Blind);
+    let regions = fuse_again(&graph, &decompose::again(&graph, normalizer));
+    (graph, regions)
+}
+
 /// A graph after a decomposition.
 fn decomposed(
     mut graph: Graph,
@@ -282,20 +307,48 @@ fn form(
         panic!("fuse left a broken plan: {error}\n{graph}\n{}", regions.display(&graph));
     }
     watch.stage(Stage::Regions, kernel, &regions.display(&graph));
-    let plan = schedule::plan(&graph, &regions, &options.target);
-    watch.stage(Stage::Schedule, kernel, &plan.display(&graph, &regions));
+    attempt(options, |wide| {
+        let target = machine(options, wide);
+        let plan = schedule::plan(&graph, &regions, &target);
+        watch.stage(Stage::Schedule, kernel, &plan.display(&graph, &regions));
 
-    let func = lower::lower(&graph, &regions, &plan);
-    check_func(options, "lower", &func);
-    watch.stage(Stage::Lowered, kernel, &func);
-    let split = loop_passes::split::applies(&func).then(|| later(signature, &func, options));
-    let code = code(func, options, watch)?;
-    Ok(CompiledKernel { split, ..CompiledKernel::new(signature.clone(), vec![code]) })
+        let func = lower::lower(&graph, &regions, &plan);
+        check_func(options, "lower", &func);
+        watch.stage(Stage::Lowered, kernel, &func);
+        let split = loop_passes::split::applies(&func).then(|| later(signature, &func, options));
+        let code = code(func, options, wide, watch)?;
+        Ok(CompiledKernel { split, ..CompiledKernel::new(signature.clone(), vec![code]) })
+    })
 }
 
-/// Machine code from the loop IR.
-fn code(mut func: Func, options: &Options, watch: &mut dyn Observer) -> Result<MachineCode, BackendError> {
+/// By one back end after another, until one makes code: `true` is the wide one.
+fn attempt<T>(
+    options: &Options,
+    mut make: impl FnMut(bool) -> Result<T, BackendError>,
+) -> Result<T, BackendError> {
+    let (last, first) = options.engine.attempts(&options.target).split_last().expect("something is tried");
+    for &wide in first {
+        if let Ok(made) = make(wide) {
+            return Ok(made);
+        }
+    }
+    make(*last)
+}
+
+/// The machine as the passes see it that prepare code for a back end.
+fn machine(options: &Options, wide: bool) -> Target {
+    if wide { options.target.wide() } else { options.target.clone() }
+}
+
+/// Machine code from the loop IR, by the wide back end or by Cranelift.
+fn code(
+    mut func: Func,
+    options: &Options,
+    wide: bool,
+    watch: &mut dyn Observer,
+) -> Result<MachineCode, BackendError> {
     let kernel = func.name.clone();
+    let target = machine(options, wide);
     for pass in loop_passes::NUMERIC {
         (pass.run)(&mut func);
         check_func(options, pass.name, &func);
@@ -304,7 +357,7 @@ fn code(mut func: Func, options: &Options, watch: &mut dyn Observer) -> Result<M
     watch.stage(Stage::Numeric, &kernel, &func);
     let numeric = func.clone();
     for pass in loop_passes::LAYOUT {
-        (pass.run)(&mut func, &options.target);
+        (pass.run)(&mut func, &target);
         check_func(options, pass.name, &func);
         watch.pass(pass.name, &kernel, &func);
     }
@@ -312,8 +365,12 @@ fn code(mut func: Func, options: &Options, watch: &mut dyn Observer) -> Result<M
     watch.stage(Stage::Loops, &kernel, func.func());
     watch.funcs(&numeric, &func);
 
-    let code = backend::select(&func, &options.target)?;
-    watch.stage(Stage::Clif, &kernel, &code);
+    let code = backend::select(&func, &options.target, wide)?;
+    let stage = match code {
+        Code::Cranelift(_) => Stage::Clif,
+        Code::Wide(_) => Stage::Vcode,
+    };
+    watch.stage(stage, &kernel, &code);
     let code = backend::encode(code)?;
     watch.stage(Stage::Asm, &kernel, &Lazy(|| emit::listing(&code)));
     Ok(code)
@@ -336,7 +393,7 @@ pub fn compile_split(
     (pass.run)(&mut func);
     check_func(options, pass.name, &func);
     watch.pass(pass.name, &func.name, &func);
-    let code = code(func, options, watch)?;
+    let code = attempt(options, |wide| code(func.clone(), options, wide, watch))?;
     Ok(CompiledKernel::new(signature.clone(), vec![code]))
 }
 

@@ -14,7 +14,7 @@ struct Level {
     name: &'static str,
     /// Its short name.
     short: &'static str,
-    /// Bytes of the widest vectors that our back ends make for it.
+    /// Bytes of the widest vectors that our back ends make for it: 16 are Cranelift's, more those of the wide one.
     vector_bytes: u32,
     /// Whether it has fused multiply-add, without which no kernel runs.
     fma: bool,
@@ -32,8 +32,8 @@ const V4: &[&str] = &["has_avx512f", "has_avx512dq", "has_avx512vl"];
 const LEVELS: &[Level] = &[
     Level { name: "x86-64-v1", short: "v1", vector_bytes: 16, fma: false, arch: "x86_64", features: &[] },
     Level { name: "x86-64-v2", short: "v2", vector_bytes: 16, fma: false, arch: "x86_64", features: V2 },
-    Level { name: "x86-64-v3", short: "v3", vector_bytes: 16, fma: true, arch: "x86_64", features: V3 },
-    Level { name: "x86-64-v4", short: "v4", vector_bytes: 16, fma: true, arch: "x86_64", features: V4 },
+    Level { name: "x86-64-v3", short: "v3", vector_bytes: 32, fma: true, arch: "x86_64", features: V3 },
+    Level { name: "x86-64-v4", short: "v4", vector_bytes: 32, fma: true, arch: "x86_64", features: V4 },
     Level { name: "aarch64", short: "aarch64", vector_bytes: 16, fma: true, arch: "aarch64", features: &[] },
 ];
 
@@ -42,9 +42,15 @@ const LEVELS: &[Level] = &[
 pub struct Target {
     level: &'static Level,
     triple: Triple,
+    /// Bytes of the vectors that the layout passes make.
+    vector_bytes: u32,
 }
 
 impl Target {
+    fn new(level: &'static Level, triple: Triple) -> Target {
+        Target { level, triple, vector_bytes: 16 }
+    }
+
     /// This machine.
     pub fn host() -> Target {
         let triple = Triple::host();
@@ -53,7 +59,7 @@ impl Target {
             _ => "aarch64",
         };
         let level = find(level).expect("the table has every level that a host may have");
-        Target { level, triple }
+        Target::new(level, triple)
     }
 
     /// The level of that name (`x86-64-v3`, or short `v3`), on this machine's platform; `host` is this machine.
@@ -64,7 +70,7 @@ impl Target {
         let level = find(name)?;
         let mut triple = Triple::host();
         triple.architecture = level.arch.parse().expect("the table names architectures");
-        Some(Target { level, triple })
+        Some(Target::new(level, triple))
     }
 
     /// The names of all levels.
@@ -84,7 +90,7 @@ impl Target {
         if arch != self.level.arch {
             return Err(format!("level {} is not one of the architecture {arch}", self.level.name));
         }
-        Ok(Target { level: self.level, triple })
+        Ok(Target::new(self.level, triple))
     }
 
     /// The name of the level, the same on every platform.
@@ -97,14 +103,24 @@ impl Target {
         &self.triple
     }
 
-    /// Bytes of the widest vectors.
+    /// The same machine with the widest vectors that there are for it; passes take their number of lanes from it.
+    pub fn wide(&self) -> Target {
+        Target { vector_bytes: self.level.vector_bytes, ..self.clone() }
+    }
+
+    /// Whether the wide back end has vectors for it.
+    pub fn has_wide_vectors(&self) -> bool {
+        self.level.vector_bytes > 16
+    }
+
+    /// Bytes of the vectors that passes make: 16, or more for [`Target::wide`].
     pub fn vector_bytes(&self) -> u32 {
-        self.level.vector_bytes
+        self.vector_bytes
     }
 
     /// How many elements of that many bytes a vector holds.
     pub fn lanes(&self, element_bytes: u32) -> u32 {
-        self.level.vector_bytes / element_bytes
+        self.vector_bytes / element_bytes
     }
 
     /// How many vectors fit into the registers.

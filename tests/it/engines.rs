@@ -46,13 +46,14 @@ fn choices(subject: &Subject) -> Vec<(u64, Vec<i64>)> {
     choices.into_iter().enumerate().map(|(number, sizes)| (number as u64, sizes)).collect()
 }
 
-/// The interpreter twice and machine code once: what they all give.
+/// The interpreter twice and machine code of both back ends: what they all give.
 pub fn same_bits(subject: &Subject, data: &Data) -> Vec<interp::Array> {
     let numeric = subject.interpret(&subject.numeric, data, &interp::Options::default());
     let layout = subject.interpret(&subject.layout, data, &interp::Options::default());
     assert_same(subject, data, "layout passes", &numeric, &layout);
     let machine = subject.execute(data, &How::PLAIN);
     assert_same(subject, data, "machine code", &numeric, &machine);
+    assert_same(subject, data, "machine code by Cranelift", &numeric, &subject.execute(data, &How::NARROW));
     numeric
 }
 
@@ -278,8 +279,10 @@ pub fn called_in_every_way(subject: &Subject, data: &Data) {
     let same = |what: &str, found: &[interp::Array]| assert_same(subject, data, what, &expected, found);
     for spacing in [Spacing::Dense, Spacing::Padded, Spacing::Spread, Spacing::Reversed] {
         for threads in [1, 3] {
-            let how = How { spacing, threads, ..How::PLAIN };
-            same(&format!("{how:?}"), &subject.execute(data, &how));
+            for narrow in [false, true] {
+                let how = How { spacing, threads, narrow, ..How::PLAIN };
+                same(&format!("{how:?}"), &subject.execute(data, &how));
+            }
         }
     }
     for backwards in [false, true] {
@@ -289,8 +292,10 @@ pub fn called_in_every_way(subject: &Subject, data: &Data) {
     }
     for pair in in_place(subject) {
         for spacing in [Spacing::Dense, Spacing::Padded, Spacing::Spread] {
-            let how = How { spacing, threads: 3, in_place: vec![pair], ..How::PLAIN };
-            same("in place", &subject.execute(data, &how));
+            for narrow in [false, true] {
+                let how = How { spacing, threads: 3, in_place: vec![pair], narrow, ..How::PLAIN };
+                same(&format!("{how:?}"), &subject.execute(data, &how));
+            }
         }
         let options = interp::Options { in_place: &[pair], ..interp::Options::default() };
         same("numeric, in place", &subject.interpret(&subject.numeric, data, &options));

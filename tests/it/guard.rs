@@ -99,9 +99,10 @@ fn nothing_outside_the_arrays_is_touched() {
                 for (number, sizes) in choices(&subject).into_iter().enumerate() {
                     let data = subject.data(sizes, Kind::Special, number as u64);
                     let expected = subject.execute(&data, &How::PLAIN);
-                    for spacing in [Spacing::Dense, Spacing::Padded] {
+                    let ways = [(Spacing::Dense, false), (Spacing::Padded, false), (Spacing::Dense, true)];
+                    for (spacing, narrow) in ways {
                         memory.used = 0;
-                        let how = How { spacing, ..How::PLAIN };
+                        let how = How { spacing, narrow, ..How::PLAIN };
                         let found = subject.execute_in(&data, &how, &mut memory);
                         assert_same(&subject, &data, &format!("guarded, {edge:?}"), &expected, &found);
                     }

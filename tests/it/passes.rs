@@ -2,15 +2,19 @@
 //! it leaves must also be valid and compute the same; so must what all passes leave of random graphs.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use act::graph::eval::{all_sizes, eval};
 use act::graph::wide::Wide;
-use act::graph::{Constant, Decl, Graph, NodeId, Op, parse, verify};
+use act::graph::{Constant, Decl, Fold, FoldId, Graph, NodeId, Op, parse, verify};
 use act::graph_passes::{self, PASSES, ranges::Ranges};
 use act::ops::{Prim, Reduction, Scan};
 use act::types::{DType, Dim, DimId, DimKind, DimSet};
 use arbtest::arbitrary::{self, Unstructured};
 use arbtest::arbtest;
+use cranelift_entity::PrimaryMap;
+
+use crate::subject::graphs;
 
 /// The folder `tests`.
 fn tests_folder() -> PathBuf {
@@ -272,6 +276,7 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         graph.params.push(decl(format!("x{i}"), dtype, axes));
         graph.add(Op::Param(i as u32), dtype, act::diag::Span::NONE);
     }
+    graph.folds = folds().clone();
     let mut maker = Maker { degree: vec![Some(1); graph.nodes.len()], graph, inexact };
     for param in 0..types.len() as u32 {
         maker.widen(NodeId::from_u32(param));
@@ -295,6 +300,32 @@ pub fn random_graph(u: &mut Unstructured<'_>, inexact: bool) -> arbitrary::Resul
         graph.results.push((decl(format!("y{i}"), node.dtype, axes), id));
     }
     Ok(graph)
+}
+
+/// Reductions of the text that random graphs may use: of integers, of one operand and of two, of f64.
+fn folds() -> &'static PrimaryMap<FoldId, Fold> {
+    static FOLDS: OnceLock<PrimaryMap<FoldId, Fold>> = OnceLock::new();
+    let text = "
+        reduction extent {
+            empty = (lo = 2147483647, hi = -2147483648);
+            lift(k) = (lo = k, hi = k);
+            merge(a, b) = (lo = min(a.lo, b.lo), hi = max(a.hi, b.hi));
+        }
+        reduction ends {
+            empty = (most = -inf, s = 0);
+            lift(x) = (most = x, s = x);
+            merge(a, b) = (most = max(a.most, b.most), s = a.s + b.s);
+            step(a, x) = (most = max(a.most, x), s = a.s + x);
+        }
+        reduction weighted {
+            empty = (s = 0, n = 0);
+            lift(x, w) = (s = x * w, n = if w == 0 { 0 } else { 1 });
+            merge(a, b) = (s = a.s + b.s, n = a.n + b.n);
+        }
+        kernel all(k: i32[n], x: f32[n], w: f32[n], z: f64[n]) -> (a: i32, b: f32, c: f32, d: f64) {
+            (a = extent[n](k).lo, b = ends[n](x).s, c = weighted[n](x, w).s, d = ends[n](z).most)
+        }";
+    FOLDS.get_or_init(|| graphs("folds", text).remove(0).folds)
 }
 
 /// A dtype of memory for values of a dtype; that dtype itself where there is none.
@@ -435,6 +466,7 @@ impl Maker {
             }
             10 => self.function(u, Prim::Select, float, &[DType::Bool, float, float], float)?,
             11 | 12 if u.ratio(1, 4)? => self.scan(u)?,
+            11 | 12 if u.ratio(1, 4)? => self.fold(u)?,
             11 | 12 => self.reduction(u)?,
             13 => self.fixed(u)?,
             15 | 16 => self.gather(u)?,
@@ -503,6 +535,43 @@ impl Maker {
             let reduction = *u.choose(&[Reduction::Sum, Reduction::Max, Reduction::Min])?;
             let degree = self.degree_of(&[arg], false);
             self.add(Op::Reduce { reduction, args: vec![arg], dims }, dtype, degree);
+        }
+        Ok(())
+    }
+
+    /// A number of the state of a fold, of all elements or of those where a condition holds.
+    fn fold(&mut self, u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+        let ids: Vec<FoldId> = self.graph.folds.keys().collect();
+        let fold = *u.choose(&ids)?;
+        let dtypes: Vec<DType> = self.graph.folds[fold].operands().collect();
+        let mut args = Vec::new();
+        for dtype in dtypes {
+            let Some(arg) = self.pick(u, dtype, true)? else { return Ok(()) };
+            args.push(arg);
+        }
+        let degree = self.degree_of(&args, true);
+        if !self.inexact && degree.is_none_or(|degree| degree > 3) {
+            return Ok(());
+        }
+        if u.ratio(1, 3)? {
+            args.extend(self.pick(u, DType::Bool, true)?);
+        }
+        let all = self.graph.operand_dims(&args);
+        let dims: DimSet = all.iter().filter(|_| u.arbitrary().unwrap_or(true)).collect();
+        if !dims.is_empty() {
+            // As in texts: an operand that has some of the dimensions that are reduced has them all.
+            for arg in &mut args {
+                let (node, value) = (&self.graph.nodes[*arg], *arg);
+                let own = node.dims.intersection(dims);
+                if !own.is_empty() && own != dims {
+                    let (dtype, all) = (node.dtype, node.dims.union(dims));
+                    self.push(Op::Broadcast(value), dtype, all, degree);
+                    *arg = self.graph.nodes.last().expect("just added").0;
+                }
+            }
+            let state = u.int_in_range(0..=self.graph.folds[fold].empty.len() - 1)?;
+            let dtype = self.graph.folds[fold].empty[state].dtype;
+            self.add(Op::Fold { fold, state: state as u32, args, dims }, dtype, degree);
         }
         Ok(())
     }

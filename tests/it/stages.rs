@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use act::backend::Engine;
 use act::diag::{Source, Sources, render};
 use act::pipeline::{self, CompileError, Observer, Options, Stage};
 use act::target::Target;
@@ -26,10 +27,10 @@ impl Observer for Texts {
     }
 }
 
-fn stages_of(input: &Input) -> Texts {
+fn stages_of(input: &Input, engine: Engine) -> Texts {
     let target = Target::named("x86-64-v3").expect("a level of the table");
     let target = target.on_platform("x86_64-unknown-linux-gnu").expect("its architecture");
-    let options = Options { target, ..Options::default() };
+    let options = Options { target, engine, ..Options::default() };
     let mut texts = Texts::default();
     let mut sources = Sources::new();
     let file = sources.add(Source::new(input.path.to_string_lossy(), input.text.as_str()));
@@ -42,7 +43,11 @@ fn stages_of(input: &Input) -> Texts {
 }
 
 fn check(input: &Input, stages: &[Stage]) {
-    let texts = stages_of(input);
+    check_by(Engine::Cranelift, input, stages);
+}
+
+fn check_by(engine: Engine, input: &Input, stages: &[Stage]) {
+    let texts = stages_of(input, engine);
     for stage in stages {
         let mut settings = insta::Settings::clone_current();
         settings.set_prepend_module_to_snapshot(false);
@@ -73,13 +78,25 @@ fn back() {
     inputs::examples().iter().for_each(|input| check(input, &BACK));
 }
 
+/// The wide back end's code of a few kernels.
+#[test]
+fn wide() {
+    let shown = ["silu", "softmax", "rms_norm"];
+    let inputs = inputs::examples();
+    let inputs: Vec<&Input> = inputs.iter().filter(|input| shown.contains(&input.name.as_str())).collect();
+    assert_eq!(inputs.len(), shown.len());
+    inputs.into_iter().for_each(|input| check_by(Engine::Wide, input, &[Stage::Vcode]));
+}
+
 /// Stages depend on the text and the options alone.
 #[test]
 fn stages_are_the_same_each_time() {
     for input in inputs::suite() {
-        let (one, other) = (stages_of(&input), stages_of(&input));
-        for (stage, text) in &one.0 {
-            assert!(*text == other.0[stage], "{}: {} differs from run to run", input.name, stage.name());
+        for engine in [Engine::Wide, Engine::Cranelift] {
+            let (one, other) = (stages_of(&input, engine), stages_of(&input, engine));
+            for (stage, text) in &one.0 {
+                assert!(*text == other.0[stage], "{}: {} differs from run to run", input.name, stage.name());
+            }
         }
     }
 }

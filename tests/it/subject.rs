@@ -1,7 +1,7 @@
 //! A compiled kernel with what the compiler made on the way, and the ways to run it: the graph's evaluator, the
 //! interpreter before and after the layout passes, machine code.
 
-use act::backend::BackendError;
+use act::backend::{BackendError, Engine, wide};
 use act::diag::{Source, Sources, render};
 use act::emit::jit;
 use act::graph::eval::{all_sizes, eval};
@@ -29,8 +29,10 @@ pub struct Subject {
     pub numeric: Func,
     /// After all passes.
     pub layout: Func,
-    /// Machine code.
+    /// Machine code, by the wide back end where this machine has it.
     pub kernel: Kernel,
+    /// Machine code by Cranelift.
+    pub narrow: Kernel,
 }
 
 /// Keeps what the compiler shows.
@@ -81,8 +83,15 @@ pub fn subject_for(file: &str, source: Graph, target: &Target) -> Result<Subject
 /// The same with options.
 pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subject, BackendError> {
     let mut keep = Keep::default();
-    let compiled = pipeline::compile_graph(source.clone(), options, &mut keep)?;
-    let module = jit::load(vec![compiled]).expect("this machine runs its own code");
+    let compile = |engine, watch: &mut dyn Observer| {
+        let options = Options { engine, ..options.clone() };
+        let compiled = pipeline::compile_graph(source.clone(), &options, watch)?;
+        let module = jit::load(vec![compiled]).expect("this machine runs its own code");
+        Ok::<Kernel, BackendError>(module.kernels()[0].clone())
+    };
+    // Nothing falls back.
+    let engine = if wide::serves(&options.target) { Engine::Wide } else { Engine::Auto };
+    let (narrow, kernel) = (compile(Engine::Cranelift, &mut Blind)?, compile(engine, &mut keep)?);
     let (numeric, layout) = keep.funcs.expect("the compiler shows the loop IR");
     Ok(Subject {
         name: format!("{file}: {}", source.name),
@@ -90,7 +99,8 @@ pub fn subject_with(file: &str, source: Graph, options: &Options) -> Result<Subj
         source,
         numeric,
         layout,
-        kernel: module.kernels()[0].clone(),
+        kernel,
+        narrow,
     })
 }
 
@@ -107,7 +117,7 @@ impl Subject {
     pub fn split(&self) -> Option<Split> {
         let options = Options::default();
         let regions = fuse(&self.optimized);
-        let plan = schedule::plan(&self.optimized, &regions, &options.target);
+        let plan = schedule::plan(&self.optimized, &regions, &options.layout_target());
         let func = lower::lower(&self.optimized, &regions, &plan);
         if !act::loop_passes::split::applies(&func) {
             return None;
@@ -391,9 +401,10 @@ impl Subject {
                 TensorViewMut::from_raw(dtype, place.start(), &place.shape, &place.strides)
             })
             .collect();
+        let kernel = if how.narrow { &self.narrow } else { &self.kernel };
         let kernel = match how.split {
-            true => self.kernel.split().expect("the kernel has this form").clone(),
-            false => self.kernel.clone(),
+            true => kernel.split().expect("the kernel has this form").clone(),
+            false => kernel.clone(),
         };
         let kernel = kernel.with_threads(how.threads);
         let mut outcome = Ok(());
@@ -430,14 +441,32 @@ pub struct How {
     pub in_place: Vec<(u32, u32)>,
     /// Whether parameters with a default are left out.
     pub defaults: bool,
+    /// Whether Cranelift's code runs.
+    pub narrow: bool,
     /// Whether to call the form in which threads share what is in a row.
     pub split: bool,
 }
 
 impl How {
     /// The simplest way.
-    pub const PLAIN: How =
-        How { spacing: Spacing::Dense, threads: 1, in_place: Vec::new(), defaults: false, split: false };
+    pub const PLAIN: How = How {
+        spacing: Spacing::Dense,
+        threads: 1,
+        in_place: Vec::new(),
+        defaults: false,
+        split: false,
+        narrow: false,
+    };
+
+    /// The same by Cranelift.
+    pub const NARROW: How = How {
+        spacing: Spacing::Dense,
+        threads: 1,
+        in_place: Vec::new(),
+        defaults: false,
+        split: false,
+        narrow: true,
+    };
 }
 
 /// Gives memory for arrays.

@@ -3,10 +3,8 @@
 //! Cranelift's optimiser is off: the loop passes have ordered the statements for the registers, and it would undo that. So
 //! what is emitted here is what runs, and it has to be good: addresses are split into a part computed outside of the loop and
 //! one that an instruction's address mode computes (`address`); constants are memory operands, or in registers where
-//! there is room in the loop (`constants`); loops test at the bottom (`control`).
+//! there is room in the loop (`constants`, and `facts` beside this); loops test at the bottom (`control`).
 //!
-//! - `layout`: where sizes, arrays and scalars are found at run time; the [`act_runtime::abi::Variant`].
-//! - `order`: puts straight-line statements in an order that needs few registers.
 //! - `control`: phases, loops and choices.
 //! - `insts`: everything that computes.
 //! - `address`, `memory`: accesses.
@@ -16,9 +14,7 @@ mod constants;
 mod control;
 mod gather;
 mod insts;
-mod layout;
 mod memory;
-mod order;
 
 use act_runtime::abi;
 use cranelift_codegen::binemit::Reloc;
@@ -88,7 +84,7 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
     if func.phases.iter().map(|phase| length(&phase.body)).sum::<usize>() > MAX_LENGTH {
         return Err(too_large(&func.name));
     }
-    let layout = layout::Layout::new(func);
+    let layout = super::layout::Layout::new(func);
     let mut phases = Vec::new();
     for (index, phase) in func.phases.iter().enumerate() {
         let (clif, pool) = control::emit_phase(func, phase, index, &layout, &*isa);

@@ -5,23 +5,53 @@
 //! so that they run from executable memory and from an object file alike.
 
 pub mod cranelift;
+mod facts;
+mod layout;
+mod order;
+pub mod wide;
 
 use act_runtime::abi;
 
 use crate::loops::Verified;
 use crate::target::Target;
 
+/// Which back end makes the code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The wide one where it can, else Cranelift.
+    #[default]
+    Auto,
+    /// The wide one, or an error.
+    Wide,
+    /// Cranelift.
+    Cranelift,
+}
+
+impl Engine {
+    /// What is tried for a target, in this order: whether the wide back end makes the code.
+    pub fn attempts(self, target: &Target) -> &'static [bool] {
+        match self {
+            Engine::Auto if wide::serves(target) => &[true, false],
+            Engine::Auto | Engine::Cranelift => &[false],
+            Engine::Wide => &[true],
+        }
+    }
+}
+
 /// A kernel as instructions of a back end.
 #[derive(Debug)]
 pub enum Code {
     /// Cranelift's IR: every target, vectors of 128 bits.
     Cranelift(Box<cranelift::Code>),
+    /// Instructions of x86-64 on registers without number, vectors of 256 bits.
+    Wide(Box<wide::Code>),
 }
 
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Code::Cranelift(code) => code.fmt(f),
+            Code::Wide(code) => code.fmt(f),
         }
     }
 }
@@ -87,8 +117,12 @@ pub fn phase_symbol(kernel: &str, variant: usize, phase: usize) -> String {
     format!("act.{kernel}.{variant}.{phase}")
 }
 
-/// Picks instructions.
-pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
+/// Picks instructions: of the wide back end for a function with vectors of [`Target::wide`], of Cranelift for one with
+/// vectors of 16 bytes.
+pub fn select(func: &Verified, target: &Target, wide: bool) -> Result<Code, BackendError> {
+    if wide {
+        return Ok(Code::Wide(Box::new(wide::select(func, target)?)));
+    }
     Ok(Code::Cranelift(Box::new(cranelift::select(func, target)?)))
 }
 
@@ -96,5 +130,6 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
 pub fn encode(code: Code) -> Result<MachineCode, BackendError> {
     match code {
         Code::Cranelift(code) => cranelift::encode(*code),
+        Code::Wide(code) => wide::encode(*code),
     }
 }

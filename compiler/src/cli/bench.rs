@@ -15,6 +15,7 @@ use act_runtime::abi::ParamKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
+use super::engine::Backend;
 use super::inputs::{Call, Request, Setting, Sizes};
 use super::run::load;
 use super::source::Text;
@@ -52,6 +53,8 @@ pub struct Args {
     file: PathBuf,
     #[command(flatten)]
     compile_options: Compile,
+    #[command(flatten)]
+    backend: Backend,
     /// Sizes of dimensions, n=1024,d=768; may be given several times
     #[arg(long = "shape", value_name = "SIZES")]
     shapes: Vec<Sizes>,
@@ -79,6 +82,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     }
     let text = Text::read(&args.file)?;
     let mut options = args.compile_options.options();
+    options.engine = args.backend.engine();
     if args.compile {
         return measure_compiler(args, &text, &options, session);
     }

@@ -6,6 +6,7 @@ use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
 use act::{DType, Normalizer, Options, Target};
 
+use super::engine::Backend;
 use super::files::{Staged, commit};
 use super::source::Text;
 use super::{Failure, Outcome, Session, inputs};
@@ -45,6 +46,8 @@ pub struct Args {
     /// The lowest CPU that the code shall run on: x86-64-v3, x86-64-v4 (v3, v4), or host
     #[arg(long, value_name = "CPU", value_parser = super::target, default_value = "x86-64-v3")]
     cpu: Target,
+    #[command(flatten)]
+    backend: Backend,
     /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = super::normalizer)]
     normalizer: Normalizer,
@@ -65,6 +68,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         dims: args.dims.clone(),
         dtypes: args.dtypes.clone(),
         kernel: args.kernel.clone(),
+        engine: args.backend.engine(),
         normalizer: args.normalizer,
         ..Options::default()
     };

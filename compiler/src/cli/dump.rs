@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use act::pipeline::{Observer, Stage};
 
+use super::engine::Backend;
 use super::source::Text;
 use super::{Compile, Outcome, Session};
 
@@ -15,11 +16,10 @@ Stages, in order:
   ast        the syntax tree                            lowered    the loop IR as lowered
   graph      IR 1, as written                           numeric    the loop IR with every rounding fixed
   scale      which values are made of exponentials      loops      the loop IR, fitted to the target
-  optimized  IR 1 after its passes                      clif       Cranelift's IR
-  ranges     between which numbers its values lie       asm        machine code
-  regions    which nodes share a loop nest
-  schedule   how the loop nests run on the target
-  all        every one of them, each under a heading
+  optimized  IR 1 after its passes                      clif       Cranelift's IR, with --engine cranelift
+  ranges     between which numbers its values lie       vcode      the wide back end's instructions
+  regions    which nodes share a loop nest              asm        machine code
+  schedule   how the loop nests run on the target       all        every one of them, each under a heading
 
 Examples:
   actc dump softmax.act --stage graph > softmax.graph
@@ -33,6 +33,8 @@ pub struct Args {
     stages: Vec<Wanted>,
     #[command(flatten)]
     compile: Compile,
+    #[command(flatten)]
+    backend: Backend,
 }
 
 /// A stage on the command line.
@@ -49,6 +51,7 @@ enum Wanted {
     Numeric,
     Loops,
     Clif,
+    Vcode,
     Asm,
     All,
 }
@@ -68,13 +71,14 @@ impl Wanted {
             Wanted::Numeric => stage == Stage::Numeric,
             Wanted::Loops => stage == Stage::Loops,
             Wanted::Clif => stage == Stage::Clif,
+            Wanted::Vcode => stage == Stage::Vcode,
             Wanted::Asm => stage == Stage::Asm,
         }
     }
 
     /// Whether code must be made for it.
     fn needs_code(self) -> bool {
-        matches!(self, Wanted::Clif | Wanted::Asm | Wanted::All)
+        matches!(self, Wanted::Clif | Wanted::Vcode | Wanted::Asm | Wanted::All)
     }
 }
 
@@ -128,7 +132,8 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
 /// Up to the loop IR every target can be shown, also one that there is no code for.
 fn compile(args: &Args, text: &Text, watch: &mut Collector<'_>, session: &Session<'_>) -> Outcome {
     let needs_code = args.stages.iter().any(|stage| stage.needs_code());
-    match text.compile(&args.compile.options(), watch, session) {
+    let options = act::Options { engine: args.backend.engine(), ..args.compile.options() };
+    match text.compile(&options, watch, session) {
         Err(super::Failure::Message(_)) if !needs_code => Ok(()),
         outcome => outcome.map(drop),
     }

@@ -18,7 +18,9 @@ use super::{Failure, Outcome};
 pub enum Engine {
     /// The fastest that this machine has
     Auto,
-    /// Machine code made by Cranelift
+    /// Machine code with vectors of 256 bits
+    Wide,
+    /// Machine code made by Cranelift, with vectors of 128 bits
     Cranelift,
     /// The interpreter of the loop IR: the same bits, slowly
     Interp,
@@ -27,9 +29,41 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The engine that `auto` stands for.
-    pub fn chosen(self) -> Engine {
-        if self == Engine::Auto { Engine::Cranelift } else { self }
+    /// The back end of an engine that runs machine code.
+    pub fn code(self) -> Option<act::Engine> {
+        match self {
+            Engine::Auto => Some(act::Engine::Auto),
+            Engine::Wide => Some(act::Engine::Wide),
+            Engine::Cranelift => Some(act::Engine::Cranelift),
+            Engine::Interp | Engine::Eval => None,
+        }
+    }
+}
+
+/// Which back end makes the code.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Backend {
+    /// The back end: auto (wide where it can), wide (vectors of 256 bits), cranelift (128 bits)
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto", hide_possible_values = true)]
+    engine: Maker,
+}
+
+/// A back end on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Maker {
+    Auto,
+    Wide,
+    Cranelift,
+}
+
+impl Backend {
+    /// For the compiler's options.
+    pub fn engine(self) -> act::Engine {
+        match self.engine {
+            Maker::Auto => act::Engine::Auto,
+            Maker::Wide => act::Engine::Wide,
+            Maker::Cranelift => act::Engine::Cranelift,
+        }
     }
 }
 

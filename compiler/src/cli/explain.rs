@@ -8,9 +8,11 @@ use act::diag::{Sources, Span};
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
+use act::graph_passes;
+use act::graph_passes::decompose::{self, Choice, Found, Normalizer};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
-use act::graph_passes::{self, fuse, stabilise};
+use act::graph_passes::stabilise;
 use act::loops::{BLOCK_STEPS, BufferKind, Func, Inst, LoopKind, Stmt, Verified};
 use act::ops::{Class, Prim, Reduction};
 use act::pipeline::{self, Observer, Stage};
@@ -145,6 +147,8 @@ fn nodes(text: &str) -> usize {
 struct Report {
     signature: Signature,
     graph: Graph,
+    /// How maxima and means with what they shift are computed, and why.
+    normalizers: Vec<String>,
     regions: Regions,
     schedule: String,
     changes: Vec<(&'static str, usize, usize)>,
@@ -188,8 +192,11 @@ impl Report {
         let (Some(graph), Some(numeric)) = (story.graph, story.numeric) else {
             return Err(Failure::Message(code.err().unwrap_or_default()));
         };
-        let regions = fuse(&graph);
-        let plan = schedule::plan(&graph, &regions, &options.target);
+        let found = Found::of(&graph);
+        let choice = decompose::choose(&graph, &found, options.normalizer, options.long_row);
+        let normalizers = normalizers(&graph, &found, &choice, options);
+        let (graph, regions) = pipeline::first_form(graph, options);
+        let plan = schedule::plan(&graph, &regions, &options.layout_target());
         let schedule = plan.display(&graph, &regions).to_string();
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));
@@ -203,6 +210,7 @@ impl Report {
             frame: frame.sum(),
             signature,
             graph,
+            normalizers,
             regions,
             schedule,
             changes: story.changes,
@@ -223,6 +231,7 @@ impl Report {
         section(&mut out, "Parameters and results", described);
         section(&mut out, "Rewrites", self.rewrites());
         section(&mut out, "Stability", self.stability.iter().cloned());
+        section(&mut out, "Normalisers", self.normalizers.clone());
         section(&mut out, "Loop nests", self.loop_nests());
         section(&mut out, "Passes over memory", self.memory());
         let operations = self.operations.iter().enumerate();
@@ -254,6 +263,7 @@ impl Report {
             "signature": words::heading(&self.signature),
             "rewrites": changes.collect::<Vec<_>>(),
             "stability": self.stability,
+            "normalizers": self.normalizers,
             "notes": self.regions.notes,
             "passes": passes.collect::<Vec<_>>(),
             "bytes_per_element": self.moved(),
@@ -447,6 +457,37 @@ impl Report {
         }
         out
     }
+}
+
+/// How what can be decomposed is computed.
+fn normalizers(graph: &Graph, found: &Found, choice: &Choice, options: &Options) -> Vec<String> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let names =
+        |dims: DimSet| dims.iter().map(|dim| graph.dims[dim].name.as_str()).collect::<Vec<_>>().join(", ");
+    let over = |node: NodeId| graph.nodes[node].op.runs_over().map_or(DimSet::EMPTY, |(_, dims)| dims);
+    let shifted = found.shifted.iter().map(|&max| {
+        format!("{max}, a maximum over [{}], with sums of exponentials that it shifts", names(over(max)))
+    });
+    let moments = found.moments.iter().map(|&sum| {
+        format!("{sum}, a sum over [{}], with squared distances from its mean", names(over(sum)))
+    });
+    let way = |way: Normalizer| way.row().map_or(String::new(), |row| format!("{}: {}", row.name, row.doc));
+    let asked = if options.normalizer == Normalizer::Auto { "for this size" } else { "as asked for" };
+    let mut out: Vec<String> = shifted.chain(moments).collect();
+    match choice {
+        Choice::One(one) => out.push(format!("{}, {asked}", way(*one))),
+        Choice::BySize(short, long, (_, most)) => {
+            let dims = names(found.dims);
+            out.push(format!("where [{dims}] has at most {most} elements, {}", way(*short)));
+            out.push(format!("where it has more, {}", way(*long)));
+        }
+    }
+    if !found.moments.is_empty() {
+        out.push("reload and recompute look twice at what a mean is taken of, the others once".to_owned());
+    }
+    out
 }
 
 /// Half a unit in the last place of 1.

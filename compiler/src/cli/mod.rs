@@ -1,5 +1,6 @@
 //! What the commands of `actc` share: where they write, how they fail, how they read kernels and options.
 
+pub mod accuracy;
 pub mod bench;
 pub mod build;
 pub mod check;
@@ -18,6 +19,7 @@ mod inputs;
 mod npy;
 mod preview;
 mod source;
+mod truth;
 mod words;
 
 use std::io::{IsTerminal as _, Write};

@@ -65,20 +65,21 @@ pub struct Args {
 pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let text = Text::read(&args.file)?;
     let mut options = args.compile.options();
+    options.engine = args.engine.code().unwrap_or_default();
     options.kernel = Some(text.choose(args.compile.kernel.as_deref(), session)?);
     let graph = text.graph(&options, session)?;
     let signature = pipeline::signature(&graph);
     check_outputs(&args.outputs, &signature)?;
 
     let mut numeric = Numeric::default();
-    let kernel = match args.engine.chosen() {
+    let kernel = match args.engine {
         Engine::Eval => binder(&signature)?,
         Engine::Interp => {
             // Targets that there is no code for have a loop IR all the same.
             let _ = pipeline::compile_graph(graph.clone(), &options, &mut numeric);
             binder(&signature)?
         }
-        Engine::Auto | Engine::Cranelift => load(graph.clone(), &options, &mut Blind)?,
+        Engine::Auto | Engine::Wide | Engine::Cranelift => load(graph.clone(), &options, &mut Blind)?,
     };
     let request = Request {
         places: &args.inputs,
@@ -89,7 +90,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         period: usize::MAX,
     };
     let call = Call::prepare(&graph, &signature, &request)?;
-    let results = match (args.engine.chosen(), &numeric.func) {
+    let results = match (args.engine, &numeric.func) {
         (Engine::Eval, _) => engine::run_eval(&graph, &call)?,
         (_, Some(func)) => engine::run_interp(func, &kernel, &call)?,
         (_, None) => engine::run_code(&kernel, &call, args.threads)?,

@@ -200,29 +200,37 @@ fn results(
 ) -> Outcome<Vec<Results>> {
     let signature = pipeline::signature(graph);
     let call = prepare(graph, &signature, example)?;
-    let wanted = |engine| only.is_none_or(|only| only.chosen() == engine);
+    // Not every machine has the wide back end.
+    let fastest = if act::backend::wide::serves(&options.target) { Engine::Wide } else { Engine::Cranelift };
+    let wanted = |engine| match only {
+        None => engine != Engine::Wide || engine == fastest,
+        Some(only) => engine == only || only == Engine::Auto && engine == fastest,
+    };
+    let code: Vec<Engine> =
+        [Engine::Wide, Engine::Cranelift].into_iter().filter(|&one| wanted(one)).collect();
     let mut all = Vec::new();
     if wanted(Engine::Eval) {
         all.push(Results { engine: Engine::Eval, tensors: engine::run_eval(graph, &call)? });
     }
-    if !wanted(Engine::Interp) && !wanted(Engine::Cranelift) {
+    if !wanted(Engine::Interp) && code.is_empty() {
         return Ok(all);
     }
     let mut numeric = Numeric::default();
-    let kernel = if wanted(Engine::Cranelift) {
-        Some(super::run::load(graph.clone(), options, &mut numeric)?)
-    } else {
+    if code.is_empty() {
         // Targets that there is no code for have a loop IR all the same.
         let _ = pipeline::compile_graph(graph.clone(), options, &mut numeric);
-        None
-    };
+    }
+    let mut made = Vec::new();
+    for engine in code {
+        let options = Options { engine: engine.code().unwrap_or_default(), ..options.clone() };
+        let kernel = super::run::load(graph.clone(), &options, &mut numeric)?;
+        made.push(Results { engine, tensors: engine::run_code(&kernel, &call, 1)? });
+    }
     if let (true, Some(func)) = (wanted(Engine::Interp), &numeric.func) {
         let tensors = engine::run_interp(func, &binder(&signature)?, &call)?;
         all.push(Results { engine: Engine::Interp, tensors });
     }
-    if let Some(kernel) = kernel {
-        all.push(Results { engine: Engine::Cranelift, tensors: engine::run_code(&kernel, &call, 1)? });
-    }
+    all.extend(made);
     Ok(all)
 }
 
@@ -268,20 +276,23 @@ fn name(engine: Engine) -> &'static str {
     match engine {
         Engine::Eval => "the formula itself",
         Engine::Interp => "the interpreter",
-        Engine::Cranelift | Engine::Auto => "machine code",
+        Engine::Wide | Engine::Auto => "machine code",
+        Engine::Cranelift => "machine code by Cranelift",
     }
 }
 
 /// The first result in which the interpreter and machine code differ.
 fn disagreement<'s>(signature: &'s Signature, results: &[Results]) -> Option<&'s str> {
     let of = |engine| results.iter().find(|results| results.engine == engine);
-    let (interp, code) = (of(Engine::Interp)?, of(Engine::Cranelift)?);
     let same = |(a, b): (&Tensor, &Tensor)| {
         let equal = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
         a.data().to_f64().iter().zip(&b.data().to_f64()).all(equal)
     };
-    let place = interp.tensors.iter().zip(&code.tensors).position(|pair| !same(pair));
-    place.map(|place| signature.results[place].name.as_str())
+    let interp = of(Engine::Interp)?;
+    let code = [Engine::Wide, Engine::Cranelift].into_iter().filter_map(of);
+    let mut places =
+        code.filter_map(|code| interp.tensors.iter().zip(&code.tensors).position(|pair| !same(pair)));
+    places.next().map(|place| signature.results[place].name.as_str())
 }
 
 /// How a result is not what is expected.

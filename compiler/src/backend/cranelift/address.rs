@@ -3,8 +3,8 @@
 
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
-use super::control::{Emitter, Key, args};
-use super::layout::{Number, Place, Stride};
+use super::super::layout::{Number, Place, Stride, args};
+use super::control::{Emitter, Key};
 use crate::loops::{Access, Buffer, Elem, Inst, Value};
 use crate::ops::Prim;
 

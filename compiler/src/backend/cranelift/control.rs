@@ -13,24 +13,13 @@ use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_entity::SecondaryMap;
 use rustc_hash::FxHashMap;
 
-use super::constants::{Facts, Pattern, Pool, residents};
-use super::layout::{Layout, Number, Place};
+use super::super::facts::{Facts, Pattern, residents};
+use super::super::layout::args;
+use super::super::layout::{Layout, Number, Place};
+use super::super::order::in_order;
+use super::constants::Pool;
 use super::memory::load_element;
-use super::order::in_order;
 use crate::loops::{Block, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
-
-/// Offsets of the fields of [`act_runtime::abi::KernelArgs`].
-pub(super) mod args {
-    use std::mem::offset_of;
-
-    use act_runtime::abi::KernelArgs;
-
-    pub(in super::super) const DATA: i32 = offset_of!(KernelArgs, data) as i32;
-    pub(in super::super) const SIZES: i32 = offset_of!(KernelArgs, sizes) as i32;
-    pub(in super::super) const STRIDES: i32 = offset_of!(KernelArgs, strides) as i32;
-    pub(in super::super) const SCALARS: i32 = offset_of!(KernelArgs, scalars) as i32;
-    pub(in super::super) const SHARED: i32 = offset_of!(KernelArgs, shared) as i32;
-}
 
 /// A computation whose result is kept for its scope.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +37,7 @@ pub(super) enum Key {
     /// Where a buffer starts.
     Base(Buffer),
     /// A stride times a factor.
-    Stride(super::layout::Stride, i64),
+    Stride(super::super::layout::Stride, i64),
     /// Part of an address.
     Address(Buffer, Box<[super::address::Term]>),
     /// A loop variable times a factor, kept by adding.

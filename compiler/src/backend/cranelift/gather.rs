@@ -6,9 +6,9 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, types};
 
+use super::super::layout::Number;
 use super::address::{Address, Scale};
 use super::control::{Emitter, Key, block_args, clif_type, ins, plain};
-use super::layout::Number;
 use super::memory::Active;
 use crate::loops::{Access, Elem, Inst, Type, Value};
 use crate::ops::Prim;

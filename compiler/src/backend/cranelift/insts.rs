@@ -5,7 +5,7 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{self, ConstantData, Endianness, InstBuilder, MemFlagsData, types};
 
-use super::constants::{Pattern, sign_bit, splat};
+use super::super::facts::{Pattern, sign_bit, splat};
 use super::control::{Emitter, clif_type, ins, plain};
 use crate::loops::{Elem, Inst, Type, Value};
 use crate::ops::{Prim, Reduction};

@@ -4,8 +4,7 @@
 //! large or very small, so that squares neither overflow nor lose bits. The root halves the error of the sum.
 //! An infinity in either operand gives +inf, also beside a NaN; otherwise a NaN stays.
 //! Error bound: 0.5 ulp of the root and 0.5 of half the sum's. Where the result is subnormal it is rounded once more.
-//! Measured, f32 and f64: `hypot` 1.01 and 0.98 ulp. (f32 at 8·10^7 pairs; f64 at some 10^6 of all exponents and
-//! in the range where it changes.)
+//! Measured: see `tests/it/accuracy.rs`.
 
 use super::core::Core;
 use super::parts::CoreExt;

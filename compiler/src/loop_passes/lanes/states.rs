@@ -14,8 +14,8 @@ use crate::loops::{
 use crate::ops::{Prim, Reduction};
 use crate::types::SizeExpr;
 
-/// Lanes that are folded together at least. Those beyond the ones that count hold something, which nobody looks at.
-const FOLDED: u32 = 4;
+/// Lanes that are folded together at least: those of the widest vector. What those beyond the ones that count hold, nobody looks at.
+const FOLDED: u32 = 8;
 
 /// A reduction among those of one loop.
 pub(super) enum Member {

@@ -6,12 +6,25 @@ use cranelift_entity::SecondaryMap;
 use crate::loops::{Buffer, BufferDecl, BufferKind, Func, Size, Stmt};
 use crate::types::SizeExpr;
 
+/// Offsets of the fields of [`act_runtime::abi::KernelArgs`].
+pub(in crate::backend) mod args {
+    use std::mem::offset_of;
+
+    use act_runtime::abi::KernelArgs;
+
+    pub(in crate::backend) const DATA: i32 = offset_of!(KernelArgs, data) as i32;
+    pub(in crate::backend) const SIZES: i32 = offset_of!(KernelArgs, sizes) as i32;
+    pub(in crate::backend) const STRIDES: i32 = offset_of!(KernelArgs, strides) as i32;
+    pub(in crate::backend) const SCALARS: i32 = offset_of!(KernelArgs, scalars) as i32;
+    pub(in crate::backend) const SHARED: i32 = offset_of!(KernelArgs, shared) as i32;
+}
+
 /// Bytes at multiples of which arrays in scratch and shared memory start.
 const ALIGNMENT: i64 = 64;
 
 /// A number of the layout: known, or at a place of [`abi::KernelArgs::sizes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Number {
+pub(in crate::backend) enum Number {
     /// The number.
     Known(i64),
     /// Its index among the sizes.
@@ -20,7 +33,7 @@ pub(super) enum Number {
 
 /// How far apart neighbours along an axis are, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stride {
+pub(in crate::backend) enum Stride {
     /// A number of the layout.
     Number(Number),
     /// An index into [`abi::KernelArgs::strides`].
@@ -29,7 +42,7 @@ pub(super) enum Stride {
 
 /// Where an array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::backend) enum Place {
     /// At this index of [`abi::KernelArgs::data`].
     Data(u32),
     /// So many bytes into the memory shared by the call.
@@ -41,7 +54,7 @@ pub(super) enum Place {
 }
 
 /// Where everything is.
-pub(super) struct Layout {
+pub(in crate::backend) struct Layout {
     sizes: Vec<SizeExpr>,
     tensors: Vec<abi::TensorLayout>,
     /// For each buffer: its place, and the stride of each axis.
@@ -52,7 +65,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Lays out a function.
-    pub(super) fn new(func: &Func) -> Layout {
+    pub(in crate::backend) fn new(func: &Func) -> Layout {
         let mut layout = Layout {
             sizes: func.sizes.values().cloned().collect(),
             tensors: Vec::new(),
@@ -80,17 +93,17 @@ impl Layout {
     }
 
     /// Where a buffer is.
-    pub(super) fn place(&self, buffer: Buffer) -> Place {
+    pub(in crate::backend) fn place(&self, buffer: Buffer) -> Place {
         self.buffers[buffer].as_ref().expect("every buffer is laid out").0
     }
 
     /// The stride of each of its axes.
-    pub(super) fn strides(&self, buffer: Buffer) -> &[Stride] {
+    pub(in crate::backend) fn strides(&self, buffer: Buffer) -> &[Stride] {
         &self.buffers[buffer].as_ref().expect("every buffer is laid out").1
     }
 
     /// A size of the function.
-    pub(super) fn size(&self, size: Size) -> Number {
+    pub(in crate::backend) fn size(&self, size: Size) -> Number {
         match self.sizes[size.as_u32() as usize] {
             SizeExpr::Const(value) => Number::Known(value),
             _ => Number::Size(size.as_u32()),
@@ -98,7 +111,11 @@ impl Layout {
     }
 
     /// What the runtime has to provide.
-    pub(super) fn into_variant(self, func: &Func, symbols: impl Iterator<Item = String>) -> abi::Variant {
+    pub(in crate::backend) fn into_variant(
+        self,
+        func: &Func,
+        symbols: impl Iterator<Item = String>,
+    ) -> abi::Variant {
         let phases = func.phases.iter().zip(symbols).map(|(phase, symbol)| abi::Phase {
             symbol,
             extent: phase.extent.clone(),

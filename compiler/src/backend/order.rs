@@ -10,7 +10,7 @@
 use cranelift_entity::SecondaryMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::constants::each_operand;
+use super::facts::each_operand;
 use crate::loops::{Buffer, BufferKind, Func, Inst, Stmt, Value};
 use crate::ops::Prim;
 
