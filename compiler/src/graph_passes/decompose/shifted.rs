@@ -10,6 +10,7 @@
 use rustc_hash::FxHashMap;
 
 use super::part::Part;
+use crate::graph::repeats::Nesting;
 use crate::graph::{Constant, Fold, Graph, NodeId, Op};
 use crate::graph_passes::rewrite::spread;
 use crate::ops::{Prim, Reduction, Term};
@@ -74,6 +75,7 @@ fn group(graph: &Graph, max: NodeId) -> Option<Group> {
     let mut group =
         Group { max, of, dims: *dims, reduction: *reduction, sums: Vec::new(), leaves: Vec::new() };
     let shifted = depends(graph, max);
+    let nesting = Nesting::of(graph);
     for (exp, node) in &graph.nodes {
         let Op::Prim(Prim::Exp | Prim::ExpNonpos, args) = &node.op else { continue };
         let Op::Prim(Prim::Sub, args) = &graph.nodes[args[0]].op else { continue };
@@ -84,7 +86,10 @@ fn group(graph: &Graph, max: NodeId) -> Option<Group> {
         let above = depends(graph, exp);
         for (sum, node) in &graph.nodes {
             let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op else { continue };
-            let same = *dims == group.dims && graph.operand_dims(args) == graph.nodes[of].dims;
+            // What is in a loop is computed in it.
+            let same = nesting.innermost(sum) == nesting.innermost(max)
+                && *dims == group.dims
+                && graph.operand_dims(args) == graph.nodes[of].dims;
             let terms = args.iter().filter(|&&arg| above.contains(&arg)).count();
             let mut leaves = group.leaves.clone();
             if same
