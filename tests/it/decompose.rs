@@ -8,7 +8,7 @@ use act::loops::interp;
 use act::{DType, Data, Kernel, Normalizer, Options, Tensor, view, view_mut};
 use act_runtime::{bf16, f16};
 
-use crate::engines::same_bits;
+use crate::engines::{called_in_every_way, same_bits};
 use crate::inputs::{self, root};
 use crate::subject::{self, How, Kind, Subject, graphs, subject_with, value};
 use crate::zoo;
@@ -123,6 +123,9 @@ fn all_ways_agree_on_every_engine() {
                         continue;
                     }
                     seed += 1;
+                    if length == 33 {
+                        called_in_every_way(&subject, &subject.data(sizes.clone(), Kind::Ordinary, seed));
+                    }
                     for kind in [Kind::Ordinary, Kind::Special] {
                         let data = subject.data(sizes.clone(), kind, seed);
                         let found = same_bits(&subject, &data);
@@ -132,6 +135,24 @@ fn all_ways_agree_on_every_engine() {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// What is stored on the way is stored when nobody reads what was there before any more.
+#[test]
+fn results_on_the_way_may_overwrite_their_operands() {
+    let text = "kernel k(x: f32[.., d]) -> (y: f32[.., d], l: f32[..], v: f32[..]) {
+        let u = 2 * x + 1;
+        (y = u, l = logsumexp[d](u), v = var[d](u))
+    }";
+    for way in WAYS {
+        for graph in graphs("on the way", text) {
+            let subject = subject_with("on the way", graph, &options(way)).expect("this machine");
+            for length in [1, 33, 8193] {
+                let data = subject.data(vec![2, length], Kind::Ordinary, length as u64);
+                called_in_every_way(&subject, &data);
             }
         }
     }
@@ -322,7 +343,9 @@ fn the_size_of_a_row_chooses_the_way() {
     let compiled = |options: &Options| act::compile_with(text, options).expect("a text").kernels()[0].clone();
     let [short, long] = [Normalizer::Reload, Normalizer::Online].map(|way| compiled(&options(way)));
     let chosen = compiled(&Options { long_row: 20_000, ..Options::default() });
-    for (rows, length) in [(1, 1), (3, 19_999), (2, 20_000), (1, 20_001), (3, 20_001), (2, 50_000)] {
+    for (rows, length) in
+        [(1, 1), (3, 19_999), (2, 20_000), (1, 20_001), (3, 20_001), (2, 50_000), (1, 300_001)]
+    {
         let expected = bits(if length > 20_000 { &long } else { &short }, rows, length);
         assert!(bits(&chosen, rows, length) == expected, "{rows} x {length}");
         let threads = chosen.clone().with_threads(3);

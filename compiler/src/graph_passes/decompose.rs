@@ -118,6 +118,14 @@ impl Normalizer {
 /// Elements of a row above which exponentials and a maximum are not looked at three times.
 pub const LONG: i64 = 1 << 26;
 
+/// So many maxima, and so many sums, of a graph are looked at; each costs a walk over the graph.
+const MOST: usize = 64;
+
+/// How many places there are along dimensions, if that is known.
+fn fixed_size(graph: &Graph, dims: DimSet) -> Option<i64> {
+    dims.iter().try_fold(1i64, |size, dim| Some(size.saturating_mul(graph.dims[dim].fixed()?)))
+}
+
 /// What a graph has that can be decomposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -163,7 +171,7 @@ pub fn choose(graph: &Graph, found: &Found, asked: Normalizer, long: i64) -> Cho
     match asked {
         _ if found.is_empty() => Choice::One(Normalizer::Reload),
         Normalizer::Auto => {
-            let fixed = found.dims.iter().map(|dim| graph.dims[dim].fixed()).product::<Option<i64>>();
+            let fixed = fixed_size(graph, found.dims);
             let size = SizeExpr::product(found.dims.iter().map(|dim| dim.as_u32()));
             match fixed {
                 Some(size) if size <= long => Choice::One(Normalizer::Reload),

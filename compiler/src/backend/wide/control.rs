@@ -23,8 +23,8 @@ use super::vcode::{Base, Block, End, Function, Inst as Machine, Mem, Operand, Op
 use crate::loops::{self, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 use crate::ops::Prim;
 
-/// Vector registers.
-const REGISTERS: u32 = 16;
+/// Vector registers that may hold constants and values of a loop: all but one, which is for what is loaded for its use.
+const REGISTERS: u32 = 15;
 
 /// So many constants that were loaded for their use are taken from the registers if they are needed again soon.
 const REMEMBERED: usize = 2;

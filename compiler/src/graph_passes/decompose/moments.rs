@@ -37,48 +37,59 @@ pub(super) struct Group {
 
 /// All groups, in the order of the graph.
 pub(super) fn groups(graph: &Graph) -> Vec<Group> {
-    graph.nodes.keys().filter_map(|id| group(graph, id)).collect()
-}
-
-fn group(graph: &Graph, sum: NodeId) -> Option<Group> {
-    let node = &graph.nodes[sum];
-    let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op else { return None };
-    let [of] = args[..] else { return None };
-    if !node.dtype.is_float() {
-        return None;
-    }
-    let is_size = |node: NodeId| matches!(graph.nodes[node].op, Op::Size(size) if size == *dims);
-    let mut sizes = dims.iter().map(|dim| graph.dims[dim].fixed());
-    let fixed = sizes.try_fold(1i64, |product, size| product.checked_mul(size?));
-    let is_count = |node: NodeId| match graph.nodes[node].op {
-        Op::Const(constant) => fixed.is_some_and(|size| constant.value() == size as f64),
-        _ => is_size(node),
-    };
-    let mut group = Group { sum, of, dims: *dims, means: Vec::new(), squares: Vec::new() };
-    let mut distances = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    // By node: of which sum it is the mean, and of which the distance from the mean.
+    let mut means: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    let mut distances: FxHashMap<NodeId, NodeId> = FxHashMap::default();
     for (id, node) in &graph.nodes {
         match &node.op {
-            Op::Prim(Prim::Div, args) if args[0] == sum && is_count(args[1]) => group.means.push(id),
-            Op::Prim(Prim::Sub, args) if args[0] == of && group.means.contains(&args[1]) => {
-                distances.push(id);
+            Op::Prim(Prim::Div, args) if is_mean(graph, args) => {
+                means.insert(id, args[0]);
             }
-            Op::Reduce { reduction: Reduction::Sum, args, dims } if *dims == group.dims => {
-                let squared = match args[..] {
-                    [a, b] => a == b && distances.contains(&a),
-                    [term] => match &graph.nodes[term].op {
-                        Op::Prim(Prim::Mul, args) => args[0] == args[1] && distances.contains(&args[0]),
-                        _ => false,
-                    },
-                    _ => false,
+            Op::Prim(Prim::Sub, args) => {
+                if let Some(&sum) = means.get(&args[1])
+                    && graph.nodes[sum].op.args() == [args[0]]
+                {
+                    distances.insert(id, sum);
+                }
+            }
+            Op::Reduce { reduction: Reduction::Sum, args, dims } => {
+                let factors = match (&args[..], &graph.nodes[args[0]].op) {
+                    ([_], Op::Prim(Prim::Mul, factors)) => factors,
+                    _ => args,
                 };
-                if squared {
+                let [a, b] = factors[..] else { continue };
+                let Some(&sum) = distances.get(&a).filter(|_| a == b) else { continue };
+                let Op::Reduce { dims: over, args, .. } = &graph.nodes[sum].op else { continue };
+                if dims != over {
+                    continue;
+                }
+                if let Some(group) = groups.iter_mut().find(|group| group.sum == sum) {
                     group.squares.push(id);
+                } else if groups.len() < super::MOST {
+                    let means = means.iter().filter(|&(_, of)| *of == sum).map(|(&mean, _)| mean).collect();
+                    groups.push(Group { sum, of: args[0], dims: *dims, means, squares: vec![id] });
                 }
             }
             _ => {}
         }
     }
-    (!group.squares.is_empty()).then_some(group)
+    groups.sort_by_key(|group| group.sum);
+    groups
+}
+
+/// Whether these are a sum and the number of its terms.
+fn is_mean(graph: &Graph, args: &[NodeId]) -> bool {
+    let node = &graph.nodes[args[0]];
+    let Op::Reduce { reduction: Reduction::Sum, args: summed, dims } = &node.op else { return false };
+    let counts = match graph.nodes[args[1]].op {
+        Op::Size(size) => size == *dims,
+        Op::Const(constant) => {
+            super::fixed_size(graph, *dims).is_some_and(|size| constant.value() == size as f64)
+        }
+        _ => false,
+    };
+    counts && summed.len() == 1 && node.dtype.is_float()
 }
 
 /// Puts a fold in the place of the sums and means of a group.

@@ -59,10 +59,22 @@ pub(super) struct Group {
 
 /// The group of every maximum that has one, in the order of the graph.
 pub(super) fn groups(graph: &Graph) -> Vec<Group> {
-    graph.nodes.keys().filter_map(|id| group(graph, id)).collect()
+    let mut exps: FxHashMap<NodeId, Vec<(NodeId, Shift)>> = FxHashMap::default();
+    for (id, node) in &graph.nodes {
+        if let Op::Prim(Prim::Exp | Prim::ExpNonpos, args) = &node.op
+            && let Op::Prim(Prim::Sub, args) = &graph.nodes[args[0]].op
+            && let Some((max, shift)) = shift(graph, args[1], args[0])
+            && (exps.contains_key(&max) || exps.len() < super::MOST)
+        {
+            exps.entry(max).or_default().push((id, shift));
+        }
+    }
+    let mut maxima: Vec<NodeId> = exps.keys().copied().collect();
+    maxima.sort_unstable();
+    maxima.into_iter().filter_map(|max| group(graph, max, &exps[&max])).collect()
 }
 
-fn group(graph: &Graph, max: NodeId) -> Option<Group> {
+fn group(graph: &Graph, max: NodeId, exps: &[(NodeId, Shift)]) -> Option<Group> {
     let Op::Reduce { reduction: reduction @ (Reduction::Max | Reduction::SelMax), args, dims } =
         &graph.nodes[max].op
     else {
@@ -76,13 +88,7 @@ fn group(graph: &Graph, max: NodeId) -> Option<Group> {
         Group { max, of, dims: *dims, reduction: *reduction, sums: Vec::new(), leaves: Vec::new() };
     let shifted = depends(graph, max);
     let nesting = Nesting::of(graph);
-    for (exp, node) in &graph.nodes {
-        let Op::Prim(Prim::Exp | Prim::ExpNonpos, args) = &node.op else { continue };
-        let Op::Prim(Prim::Sub, args) = &graph.nodes[args[0]].op else { continue };
-        if args[0] != of {
-            continue;
-        }
-        let Some(shift) = shift(graph, args[1], max) else { continue };
+    for &(exp, shift) in exps.iter().take(super::MOST) {
         let above = depends(graph, exp);
         for (sum, node) in &graph.nodes {
             let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op else { continue };
@@ -116,18 +122,25 @@ fn depends(graph: &Graph, on: NodeId) -> rustc_hash::FxHashSet<NodeId> {
     found
 }
 
-fn shift(graph: &Graph, value: NodeId, max: NodeId) -> Option<Shift> {
-    if value == max {
-        return Some(Shift::Max);
-    }
+/// The maximum of a value that another one, which is subtracted from it, is made of, and how.
+fn shift(graph: &Graph, value: NodeId, of: NodeId) -> Option<(NodeId, Shift)> {
+    let is_max = |node: NodeId| {
+        matches!(&graph.nodes[node].op, Op::Reduce { reduction: Reduction::Max | Reduction::SelMax, args, .. }
+            if args[..] == [of] && graph.nodes[node].dtype.is_float())
+    };
     let is = |node: NodeId, test: fn(f64) -> bool| matches!(graph.nodes[node].op, Op::Const(constant) if test(constant.value()));
     match &graph.nodes[value].op {
-        Op::Prim(Prim::Select, args) if args[2] == max && is(args[1], f64::is_finite) => {
+        _ if is_max(value) => Some((value, Shift::Max)),
+        Op::Prim(Prim::Select, args) if is_max(args[2]) && is(args[1], f64::is_finite) => {
             let Op::Prim(Prim::Eq, test) = &graph.nodes[args[0]].op else { return None };
-            let none = |a: usize, b: usize| test[a] == max && is(test[b], |value| value == f64::NEG_INFINITY);
-            (none(0, 1) || none(1, 0)).then_some(Shift::Finite)
+            let none =
+                |a: usize, b: usize| test[a] == args[2] && is(test[b], |value| value == f64::NEG_INFINITY);
+            (none(0, 1) || none(1, 0)).then_some((args[2], Shift::Finite))
         }
-        Op::Prim(Prim::SelMax, args) if args.contains(&max) => Some(Shift::Above(value)),
+        Op::Prim(Prim::SelMax, args) => {
+            let max = args.iter().copied().find(|&arg| is_max(arg))?;
+            Some((max, Shift::Above(value)))
+        }
         _ => None,
     }
 }
