@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use act::diag::{Source, Sources};
 use act::graph::Graph;
-use act::{DType, Kernel, pipeline};
+use act::{DType, Kernel, Options, pipeline};
 use act_runtime::abi::ParamKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::engine::maker;
 use super::run::load;
 use super::source::Text;
 use super::truth::{Formula, True};
@@ -114,10 +115,10 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     let found = sweep(&kernel, &formula, &Inputs { samples })?;
     let name = args.subject.display().to_string();
     if args.json {
-        writeln!(session.out, "{}", found.object(&name, &options.target.to_string()))?;
+        writeln!(session.out, "{}", found.object(&name, &options))?;
     } else {
         let heading = words::heading(&pipeline::signature(&graph));
-        writeln!(session.out, "{heading}  cranelift, {}", options.target)?;
+        writeln!(session.out, "{heading}  {}, {}", maker(&options), options.target)?;
         write!(session.out, "{}", found.table())?;
     }
     Ok(())
@@ -266,7 +267,7 @@ impl Found {
         text
     }
 
-    fn object(&self, name: &str, target: &str) -> Value {
+    fn object(&self, name: &str, options: &Options) -> Value {
         // JSON has no infinities and no NaN.
         let number = |x: f64| if x.is_finite() { json!(x) } else { json!(x.to_string()) };
         let case = |case: &Case| {
@@ -278,8 +279,8 @@ impl Found {
         };
         json!({
             "subject": name,
-            "engine": "cranelift",
-            "target": target,
+            "engine": maker(options),
+            "target": options.target.to_string(),
             "inputs": self.inputs,
             "ulp": self.worst.first().map(|case| number(case.ulp)),
             "scaled": self.scaled.map(|case| number(case.scaled)),

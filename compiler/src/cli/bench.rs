@@ -15,7 +15,7 @@ use act_runtime::abi::ParamKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::engine::Backend;
+use super::engine::{Backend, maker};
 use super::inputs::{Call, Request, Setting, Sizes};
 use super::run::load;
 use super::source::Text;
@@ -103,7 +103,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         bar.set_message(shape_text(&signature, &call));
         let measured = measure(&kernel, &call, Duration::from_secs_f64(args.time))?;
         if args.json {
-            writeln!(session.out, "{}", measured.object(&kernel, &call))?;
+            writeln!(session.out, "{}", measured.object(maker(&options), &kernel, &call))?;
         } else {
             rows.push(measured.row(&signature, &call));
         }
@@ -111,7 +111,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     }
     bar.finish_and_clear();
     if !args.json {
-        writeln!(session.out, "{}  cranelift, {}", words::heading(&signature), options.target)?;
+        writeln!(session.out, "{}  {}, {}", words::heading(&signature), maker(&options), options.target)?;
         let head = ["shape", "ns/call", "least", "ns/element", "GB/s", "x memcpy", "x streaming copy"];
         write!(session.out, "{}", table(&head, &rows))?;
     }
@@ -265,10 +265,10 @@ impl Measured {
         ]
     }
 
-    fn object(&self, kernel: &Kernel, call: &Call) -> Value {
+    fn object(&self, engine: &str, kernel: &Kernel, call: &Call) -> Value {
         json!({
             "kernel": kernel.signature().name,
-            "engine": "cranelift",
+            "engine": engine,
             "threads": kernel.threads(),
             "shape": shape_object(kernel.signature(), call),
             "elements": self.elements,

@@ -48,6 +48,11 @@ pub struct Backend {
     engine: Maker,
 }
 
+/// The name of the back end that makes the code.
+pub fn maker(options: &act::Options) -> &'static str {
+    if options.engine.attempts(&options.target)[0] { "wide" } else { "cranelift" }
+}
+
 /// A back end on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Maker {
