@@ -732,6 +732,8 @@ pub mod codes {
         UNUSED_PARAM = "W0002";
         /// A default is rounded to f32 and used in f64.
         INEXACT_DEFAULT = "W0003";
+        /// A quotient or a logarithm of exponentials may overflow where the formula has a number (asked for by `-W unstable`).
+        UNSTABLE = "W0004";
     }
 }
 

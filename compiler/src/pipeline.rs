@@ -72,8 +72,12 @@ pub enum Stage {
     Ast,
     /// The graph as `sema` made it.
     Graph,
+    /// What the graph's values are made of, before exponentials are shifted.
+    Scale,
     /// The graph after its passes.
     Optimized,
+    /// Between which numbers its values lie then.
+    Ranges,
     /// The loop nests.
     Regions,
     /// How the loop nests are run.
@@ -98,7 +102,9 @@ impl Stage {
         match self {
             Stage::Ast => "ast",
             Stage::Graph => "graph",
+            Stage::Scale => "scale",
             Stage::Optimized => "optimized",
+            Stage::Ranges => "ranges",
             Stage::Regions => "regions",
             Stage::Schedule => "schedule",
             Stage::Lowered => "lowered",
@@ -212,11 +218,19 @@ pub fn compile_graph(
     watch.stage(Stage::Graph, &kernel, &graph);
     check_graph(options, "sema", &graph);
     for pass in graph_passes::PASSES {
+        if pass.name == "stabilise" {
+            watch.stage(
+                Stage::Scale,
+                &kernel,
+                &Lazy(|| graph_passes::scale::Scales::new(&graph).print(&graph)),
+            );
+        }
         (pass.run)(&mut graph);
         check_graph(options, pass.name, &graph);
         watch.pass(pass.name, &kernel, &graph);
     }
     watch.stage(Stage::Optimized, &kernel, &graph);
+    watch.stage(Stage::Ranges, &kernel, &Lazy(|| graph_passes::ranges::Ranges::new(&graph).print(&graph)));
     watch.graph(&graph);
 
     let found = Found::of(&graph);

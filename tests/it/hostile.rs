@@ -116,6 +116,15 @@ fn sizes_without_end() {
     refused("kernel k(x: f32[i=1/0]) -> f32[i=1/0] { x }", "E0307");
 }
 
+/// Dimensions that are picked from have to go, also where they make many nodes.
+#[test]
+fn many_places() {
+    let picked = "x[a = index(a) + index(b) - 32 else 0]";
+    taken(&format!("kernel k(x: f32[n, a=64], w: f32[b=64]) -> f32[n, a] {{ sum[b](w * {picked}) }}"));
+    taken("kernel k(x: f32[n, a=16, b=16]) -> f32[n, a, b] { x[a = 15 - index(b), b = index(a)] }");
+    taken("kernel k(x: f32[n, (g=8 a=32)]) -> f32[n, (g a)] { sort[a](x) + sort[g](x) }");
+}
+
 #[test]
 fn numbers_without_end() {
     let digits = "9".repeat(10_000);

@@ -32,6 +32,7 @@ mod reference;
 mod roundtrip;
 mod same_bits;
 mod split;
+mod stable;
 mod stages;
 mod subject;
 mod syntax;

@@ -170,7 +170,9 @@ fn computes_the_same(before: &Graph, after: &Graph, what: &str) {
             .iter()
             .map(|decl| {
                 let count: i64 = decl.dim_list().map(|dim| sizes[dim.as_u32() as usize]).product();
-                (0..count).map(|_| numbers.of(decl.dtype, round % 2 == 1)).collect()
+                // What infinite logits are after shifting, `stable.rs` shows.
+                let special = round % 2 == 1 && !what.starts_with("stabilise");
+                (0..count).map(|_| numbers.of(decl.dtype, special)).collect()
             })
             .collect();
         let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
@@ -205,12 +207,17 @@ fn random_graphs_keep_their_meaning() {
         let before = random_graph(u, false)?;
         verify(&before).unwrap_or_else(|report| panic!("the generator is wrong: {report}"));
         let mut after = before.clone();
+        let mut safe = before.clone();
         for pass in PASSES {
             (pass.run)(&mut after);
             verify(&after).unwrap_or_else(|report| panic!("{}:\n{report}\nof\n{before}", pass.name));
+            if pass.name == "stabilise" {
+                safe = after.clone();
+            }
         }
         has_the_promised_form(&after);
-        computes_the_same(&before, &after, "all passes");
+        computes_the_same(&before, &safe, "stabilise of a random graph");
+        computes_the_same(&safe, &after, "all other passes");
         Ok(())
     })
     .budget_ms(1_500);

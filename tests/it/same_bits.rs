@@ -43,7 +43,8 @@ impl Engine {
                 };
                 vec![
                     (format!("layout for {target}"), subject.interpret(&subject.layout, data, &options)),
-                    (format!("machine code for {target}"), subject.execute(data, &How::PLAIN)),
+                    (format!("Cranelift's code for {target}"), subject.execute(data, &How::NARROW)),
+                    (format!("the widest code for {target}"), subject.execute(data, &How::PLAIN)),
                 ]
             }
         }

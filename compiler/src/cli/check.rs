@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use act::diag::{Diagnostic, Diagnostics, Sources, render, render_short};
+use act::diag::{Diagnostic, Diagnostics, Sources, codes, render, render_short};
+use act::graph::Graph;
+use act::graph_passes::stabilise;
 use act::pipeline::{self, Blind};
 use serde_json::{Value, json};
 
@@ -15,6 +17,7 @@ use super::{Compile, Failure, Outcome, Session, files, test, write_stderr};
 Examples:
   actc check kernels/*.act
   actc check kernels                                every .act file below a folder
+  actc check -W unstable softmax.act                and of what may overflow where the formula has a number
   actc check softmax.act --message-format json      one object per message, one message per line, on standard output")]
 pub struct Args {
     /// Files of kernels, and folders: of these every .act file below them; `-` is standard input
@@ -23,8 +26,18 @@ pub struct Args {
     /// How messages are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human)]
     message_format: Format,
+    /// Warns of more
+    #[arg(short = 'W', long = "warn", value_name = "WHAT", value_enum, value_delimiter = ',')]
+    warn: Vec<Warn>,
     #[command(flatten)]
     compile: Compile,
+}
+
+/// What is warned of if it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Warn {
+    /// Quotients and logarithms of exponentials that can't be made safe.
+    Unstable,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -59,6 +72,9 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
                         found.append(test::misshapen(&text, &example));
                     }
                 }
+                if args.warn.contains(&Warn::Unstable) {
+                    lowered.graphs.iter().for_each(|graph| unstable(graph, &mut found));
+                }
                 found
             }
             Err(mistakes) => mistakes,
@@ -67,6 +83,19 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         show(&found, &text.sources, args.message_format, session)?;
     }
     if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// A warning for every place of a kernel that can't be made safe.
+fn unstable(graph: &Graph, warnings: &mut Diagnostics) {
+    for doubt in stabilise::report(graph).doubts {
+        let message =
+            format!("this may be NaN or infinite in `{}` where the formula has a number", graph.name);
+        warnings.push(
+            Diagnostic::warning(codes::UNSTABLE, doubt.span, message)
+                .with_label("not safe")
+                .with_note(doubt.why),
+        );
+    }
 }
 
 fn show(found: &Diagnostics, sources: &Sources, format: Format, session: &mut Session<'_>) -> Outcome {

@@ -15,10 +15,11 @@ use super::{Compile, Outcome, Session};
 Stages, in order:
   ast        the syntax tree                            lowered    the loop IR as lowered
   graph      IR 1, as written                           numeric    the loop IR with every rounding fixed
-  optimized  IR 1 after its passes                      loops      the loop IR, fitted to the target
-  regions    which nodes share a loop nest              clif       Cranelift's IR, with --engine cranelift
-  schedule   how the loop nests run on the target       vcode      the wide back end's instructions
-  all        every one of them, each under a heading    asm        machine code
+  scale      which values are made of exponentials      loops      the loop IR, fitted to the target
+  optimized  IR 1 after its passes                      clif       Cranelift's IR, with --engine cranelift
+  ranges     between which numbers its values lie       vcode      the wide back end's instructions
+  regions    which nodes share a loop nest              asm        machine code
+  schedule   how the loop nests run on the target       all        every one of them, each under a heading
 
 Examples:
   actc dump softmax.act --stage graph > softmax.graph
@@ -41,7 +42,9 @@ pub struct Args {
 enum Wanted {
     Ast,
     Graph,
+    Scale,
     Optimized,
+    Ranges,
     Regions,
     Schedule,
     Lowered,
@@ -59,7 +62,9 @@ impl Wanted {
             Wanted::All => true,
             Wanted::Ast => stage == Stage::Ast,
             Wanted::Graph => stage == Stage::Graph,
+            Wanted::Scale => stage == Stage::Scale,
             Wanted::Optimized => stage == Stage::Optimized,
+            Wanted::Ranges => stage == Stage::Ranges,
             Wanted::Regions => stage == Stage::Regions,
             Wanted::Schedule => stage == Stage::Schedule,
             Wanted::Lowered => stage == Stage::Lowered,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use act::diag::{Sources, Span};
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
@@ -11,6 +12,7 @@ use act::graph_passes;
 use act::graph_passes::decompose::{self, Choice, Found, Normalizer};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
+use act::graph_passes::stabilise;
 use act::loops::{BLOCK_STEPS, BufferKind, Func, Inst, LoopKind, Stmt, Verified};
 use act::ops::{Class, Prim, Reduction};
 use act::pipeline::{self, Observer, Stage};
@@ -50,7 +52,8 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
     for (index, graph) in text.graphs(&options, session)?.into_iter().enumerate() {
         let sizes =
             args.shape.as_ref().map(|sizes| bound(&pipeline::signature(&graph), sizes)).transpose()?;
-        let report = Report::new(graph, &options, sizes)?;
+        let stability = stability(&graph, &text.sources);
+        let report = Report::new(graph, &options, sizes, stability)?;
         if args.json {
             writeln!(session.out, "{}", report.object())?;
         } else {
@@ -79,6 +82,24 @@ fn bound(signature: &Signature, sizes: &Sizes) -> Outcome<Vec<i64>> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is done about overflow, with the text that it is done to, and where nothing could be done.
+fn stability(graph: &Graph, sources: &Sources) -> Vec<String> {
+    let place = |span: Span| {
+        let text = sources.snippet(span).split_whitespace().collect::<Vec<_>>().join(" ");
+        match sources.locate(span) {
+            Some(place) => format!("{}:{}: `{text}`", place.file, place.line),
+            None => "the kernel".to_owned(),
+        }
+    };
+    let report = stabilise::report(graph);
+    let made = report.rewrites.iter().map(|rewrite| format!("{}: {}", place(rewrite.span), rewrite.what));
+    let doubts = report.doubts.iter().map(|doubt| format!("{}: not safe: {}", place(doubt.span), doubt.why));
+    let mut out: Vec<String> = made.collect();
+    out.dedup();
+    out.extend(doubts);
+    out
 }
 
 /// Collects what the stages make.
@@ -137,6 +158,8 @@ struct Report {
     code: Result<CompiledKernel, String>,
     frame: i64,
     sizes: Option<Vec<i64>>,
+    /// What was made safe, and what could not be.
+    stability: Vec<String>,
 }
 
 /// One region's reads and writes of arrays.
@@ -157,7 +180,12 @@ struct Operations {
 }
 
 impl Report {
-    fn new(graph: Graph, options: &Options, sizes: Option<Vec<i64>>) -> Outcome<Report> {
+    fn new(
+        graph: Graph,
+        options: &Options,
+        sizes: Option<Vec<i64>>,
+        stability: Vec<String>,
+    ) -> Outcome<Report> {
         let signature = pipeline::signature(&graph);
         let mut story = Story::default();
         let code = pipeline::compile_graph(graph, options, &mut story).map_err(|error| error.to_string());
@@ -189,6 +217,7 @@ impl Report {
             operations,
             code,
             sizes,
+            stability,
         })
     }
 
@@ -201,6 +230,7 @@ impl Report {
         let described = described.map(|param| format!("{}: {}", param.name, param.doc.replace('\n', " ")));
         section(&mut out, "Parameters and results", described);
         section(&mut out, "Rewrites", self.rewrites());
+        section(&mut out, "Stability", self.stability.iter().cloned());
         section(&mut out, "Normalisers", self.normalizers.clone());
         section(&mut out, "Loop nests", self.loop_nests());
         section(&mut out, "Passes over memory", self.memory());
@@ -232,6 +262,7 @@ impl Report {
             "kernel": self.signature.name,
             "signature": words::heading(&self.signature),
             "rewrites": changes.collect::<Vec<_>>(),
+            "stability": self.stability,
             "normalizers": self.normalizers,
             "notes": self.regions.notes,
             "passes": passes.collect::<Vec<_>>(),

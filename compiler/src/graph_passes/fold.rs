@@ -1,7 +1,7 @@
 //! Folding: what depends on constants alone becomes a constant.
 //!
 //! Core functions are computed in the declared precision, as the machine would; elementary functions in wide precision,
-//! rounded once. The size of dimensions of known size is a constant; a selection by a constant is one of its sides. Where
+//! rounded once, but for `exp` of what is far from 0. The size of dimensions of known size is a constant; a selection by a constant is one of its sides. Where
 //! the node had more dimensions than what takes its place, that is broadcast.
 //!
 //! Needs nothing; leaves nodes unused (dce).
@@ -68,6 +68,10 @@ fn folded(graph: &Graph, node: &Node) -> Option<Constant> {
 fn elementary(prim: Prim, args: &[Constant]) -> Option<Constant> {
     let dtype = args.first()?.dtype;
     if prim.class() != Class::Expanded {
+        return None;
+    }
+    // An exponential that overflows is kept: there may be another one to divide it by.
+    if prim == Prim::Exp && args[0].value().is_finite() && args[0].value().abs() > 80.0 {
         return None;
     }
     let args: Vec<Wide> = args.iter().map(|arg| Wide::from(arg.value())).collect();

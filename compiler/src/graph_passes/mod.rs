@@ -23,8 +23,10 @@ pub mod fuse;
 pub mod minmax;
 pub mod ranges;
 mod rewrite;
+pub mod scale;
 pub mod simplify;
 pub mod specialise;
+pub mod stabilise;
 pub mod unroll;
 
 /// A pass over the graph.
@@ -74,12 +76,18 @@ const MINMAX: GraphPass = GraphPass {
 const CONTRACT: GraphPass =
     GraphPass { name: "contract", doc: "Decides every fused multiply-add.", run: everywhere!(contract) };
 
+const STABILISE: GraphPass = GraphPass {
+    name: "stabilise",
+    doc: "Exponentials are shifted, so that nothing overflows where the result is a number.",
+    run: stabilise::run,
+};
+
 /// The passes, in order; some run again where another makes work for them. `specialise` comes before `minmax` since
 /// what it asks of a maximum holds for the one that keeps NaN. `contract` counts uses: nothing dead may be left before
 /// it, and nothing may share or split a product after it.
 pub const PASSES: &[GraphPass] = &[
-    UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX, SIMPLIFY, CSE, DCE, CONTRACT,
-    CSE, DCE,
+    FOLD, CSE, STABILISE, DCE, UNROLL, FOLD, SIMPLIFY, CSE, FOLD, SIMPLIFY, CSE, DCE, SPECIALISE, MINMAX,
+    SIMPLIFY, CSE, DCE, CONTRACT, CSE, DCE,
 ];
 
 /// What comes after a decomposition.

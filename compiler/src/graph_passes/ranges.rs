@@ -187,10 +187,16 @@ fn is_minus_infinity_test(graph: &Graph, test: NodeId, m: NodeId) -> bool {
 
 /// Whether `m` is nowhere below `u`, or the difference is NaN, or both are `-inf` where they should be.
 fn is_upper_bound(graph: &Graph, m: NodeId, u: NodeId) -> bool {
-    let bounds = |m: NodeId| m == u || maximum_over(graph, m, u).is_some();
+    is_upper_bound_within(graph, m, u, 4)
+}
+
+/// The same, through so many maxima of two.
+fn is_upper_bound_within(graph: &Graph, m: NodeId, u: NodeId, depth: u32) -> bool {
     match &graph.nodes[m].op {
-        Op::Prim(Prim::Max, args) => args.iter().any(|&arg| bounds(arg)),
-        _ => bounds(m),
+        Op::Prim(Prim::Max, args) if depth > 0 => {
+            args.iter().any(|&arg| is_upper_bound_within(graph, arg, u, depth - 1))
+        }
+        _ => m == u || maximum_over(graph, m, u).is_some(),
     }
 }
 

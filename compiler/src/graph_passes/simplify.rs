@@ -2,8 +2,8 @@
 //!
 //! **A rule is exact**: the same number, infinity or signed zero for every operand, NaN where the other is NaN. So there is
 //! no rule for `x + 0` (`-0 + 0` is `0`), and none reassociates. The exceptions are those that the language's numerics
-//! name: `reciprocal`, `pow-whole`, and identities that avoid a cancellation: `one-plus-erf`, `one-plus-tanh`, and
-//! what is left of them, `half-times-double`.
+//! name: `reciprocal`, `pow-whole`, and identities that avoid a cancellation: `one-plus-erf`, `one-plus-tanh`,
+//! `log-one-plus`, and what is left of them, `half-times-double`.
 //!
 //! A node's operands are simplified before it; what a rule makes is looked at again. Needs nothing, better after fold
 //! and cse (operands are compared by name); leaves nodes unused (dce), and constants that fold may join.
@@ -114,6 +114,7 @@ rules! {
     "pow-whole" "x^n for whole |n| <= 16 is a product by squaring from the lowest bit, or 1 over it" |s, n| s.whole_power(n);
     "one-plus-erf" "1 + erf(x), one function in f32: nothing cancels, at most 7.1 * 2^-24 from the exact sum" |s, n| { let (a, b) = s.either(n, Prim::Add)?; let x = s.un(a, Prim::Erf)?; (s.is(b, 1.0) && n.dtype == DType::F32).then(|| un(Prim::OnePlusErf, x)) };
     "one-plus-tanh" "1 + tanh(x) = 2 * sigmoid(2 * x): nothing cancels" |s, n| s.one_plus_tanh(n);
+    "log-one-plus" "log(1 + x) = log1p(x): no digit of a small x is lost" |s, n| { let (x, one) = s.either(s.node(one(n, Prim::Log)?), Prim::Add)?; s.is(one, 1.0).then(|| un(Prim::Log1p, x)) };
     "half-times-double" "(x * 0.5) * (y * 2) = x * y: the same but where the half is subnormal or the double overflows" |s, n| s.half_times_double(n);
     "broadcast-operand" "f(repeated x) = repeated f(x); an operand need not be repeated along dimensions that another one has" |s, n| s.bare_operands(n);
     "broadcast-broadcast" "repeated twice is repeated once" |s, n| match n.op { Op::Broadcast(a) => s.source(a).map(|a| Other(Op::Broadcast(a))), _ => None };

@@ -4,7 +4,8 @@
 //! Which dimensions: those of fixed size, 1 to [`MAX_POSITIONS`], over which some node is a `Reduce`, `Scan`, `Slice`
 //! or `Stack`. (One that is only kept, as `g` in a group norm, stays; so does one of more positions: a loop of known size.)
 //! If a node would become more than [`MAX_COPIES`] nodes or the graph grow beyond [`MAX_NODES`], the largest of the
-//! dimensions that are only reduced are left as they are; if that is not enough for the graph, all are.
+//! dimensions that are only reduced are left as they are. Those that are sliced or stacked have to go, for which there may
+//! be [`MAX_NEEDED`] nodes; a graph that would become still larger is left as it is.
 //!
 //! How: every node over such dimensions becomes one node for each choice of positions along them, in canonical order.
 //!
@@ -38,8 +39,11 @@ pub const MAX_POSITIONS: i64 = 64;
 /// A node doesn't become more nodes, if its dimensions need not go.
 pub const MAX_COPIES: u64 = 128;
 
-/// The graph doesn't grow beyond it.
+/// The graph doesn't grow beyond it, if its dimensions need not go.
 pub const MAX_NODES: u64 = 20_000;
+
+/// The graph doesn't grow beyond it at all: sema has refused what would (it counts more, up to the same number).
+pub const MAX_NEEDED: u64 = 100_000;
 
 /// The pass.
 pub fn run(graph: &mut Graph) {
@@ -115,10 +119,29 @@ fn unrolled_dims(graph: &Graph) -> DimSet {
                     dims = dims.without(left);
                 }
             }
-            None if all <= MAX_NODES => return dims,
+            None if all <= MAX_NODES || nodes_made(graph, dims) <= MAX_NEEDED => return dims,
             None => return DimSet::EMPTY,
         }
     }
+}
+
+/// How many nodes are made at most. Slices and stacks are values that are there.
+fn nodes_made(graph: &Graph, unrolled: DimSet) -> u64 {
+    let sizes = sizes(graph);
+    let count = |node: &Node| {
+        let reduced = match &node.op {
+            Op::Slice { dim, .. } | Op::Stack { dim, .. } if unrolled.contains(*dim) => return 0,
+            Op::Reduce { dims, .. } | Op::Fold { dims, .. } => *dims,
+            _ => DimSet::EMPTY,
+        };
+        let over = node.dims.union(reduced).intersection(unrolled);
+        let own = match &node.op {
+            Op::Fold { fold, .. } if !over.is_empty() => graph.folds[*fold].step.nodes.len() as u64,
+            _ => 1,
+        };
+        over.iter().fold(own, |copies, dim| copies.saturating_mul(u64::from(sizes[dim.as_u32() as usize])))
+    };
+    graph.nodes.values().map(count).fold(0, u64::saturating_add)
 }
 
 /// About how many nodes a node would become at most, and how many the graph would have.

@@ -414,18 +414,33 @@ impl<'a> Lowerer<'_, 'a> {
     /// That one of some values whose number the position is.
     fn chosen(&mut self, values: &[NodeId], index: NodeId, dtype: DType, span: Span) -> Value<'a> {
         let Some((last, before)) = values.split_last() else { return Value::Poison };
-        let mut chosen = Value::Node(*last);
+        let Some(mut chosen) = self.computed_in(*last, dtype, span) else { return Value::Poison };
         for (at, value) in before.iter().enumerate().rev() {
             let at = self.node(Op::Const(Constant::new(DType::I32, at as f64)), DType::I32, span);
             let Value::Node(at) = at else { return at };
             let here = self.node(Op::Prim(Prim::Eq, vec![index, at]), DType::Bool, span);
-            let (Value::Node(here), Value::Node(otherwise)) = (here, chosen) else { return Value::Poison };
-            chosen = self.node(Op::Prim(Prim::Select, vec![here, *value, otherwise]), dtype, span);
+            let (Value::Node(here), Some(value)) = (here, self.computed_in(*value, dtype, span)) else {
+                return Value::Poison;
+            };
+            let op = Op::Prim(Prim::Select, vec![here, value, chosen]);
+            match self.node(op, dtype.arithmetic(), span) {
+                Value::Node(node) => chosen = node,
+                other => return other,
+            }
         }
-        match chosen {
+        // What reads it takes it for a value in the dtype of the stack; the way there and back changes nothing.
+        match self.convert(chosen, dtype, span) {
             // One position only: the value does not depend on the index, but it has its dimensions.
             Value::Node(node) => self.broadcast(node, self.graph.nodes[index].dims, span),
             other => other,
+        }
+    }
+
+    /// A value of that dtype as the one it is computed in.
+    fn computed_in(&mut self, value: NodeId, dtype: DType, span: Span) -> Option<NodeId> {
+        match self.convert(value, dtype.arithmetic(), span) {
+            Value::Node(node) => Some(node),
+            _ => None,
         }
     }
 }

@@ -163,6 +163,10 @@ impl<'a> Lowerer<'_, 'a> {
     fn fold(&mut self, prim: Prim, args: &[Operand<'a>], span: Span) -> Option<Value<'a>> {
         let numbers: Option<Vec<Number>> = args.iter().map(number_of).collect();
         let numbers = numbers?;
+        // An exponential that may overflow is kept: there may be another one to divide it by.
+        if prim == Prim::Exp && self.constants == 0 && numbers[0].value().abs() > 80.0 {
+            return None;
+        }
         if let [a, b] = numbers[..]
             && let Some(result) = number::compare(prim, a, b)
         {

@@ -61,6 +61,8 @@ pub(super) struct Lowerer<'s, 'a> {
     pub(super) twins: FxHashMap<NodeId, NodeId>,
     /// What an integer becomes where a float is needed and none is at hand.
     pub(super) arithmetic: DType,
+    /// How many expressions around must be known while compiling.
+    pub(super) constants: u32,
     /// The definitions of reductions, by item and the dtypes of operands.
     pub(super) folds: FxHashMap<(*const ast::ReductionDecl, Vec<DType>), Made<'a>>,
     /// Constants that are being evaluated.
@@ -121,6 +123,7 @@ impl<'s, 'a> Lowerer<'s, 'a> {
             steps: Vec::new(),
             twins: FxHashMap::default(),
             arithmetic: DType::F32,
+            constants: 0,
             folds: FxHashMap::default(),
             active_consts: Vec::new(),
             depth: 0,
@@ -187,7 +190,9 @@ impl<'s, 'a> Lowerer<'s, 'a> {
     /// The value of an expression that must be known while compiling.
     fn const_expr(&mut self, expr: &'a Expr, what: &str) -> Value<'a> {
         self.frames.push(Frame::new(None, false, expr.span));
+        self.constants += 1;
         let value = self.expr(expr);
+        self.constants -= 1;
         self.frames.pop();
         match value {
             Value::Number(_) | Value::Bool(_) | Value::Poison => value,

@@ -10,6 +10,7 @@
 use rustc_hash::FxHashMap;
 
 use super::part::Part;
+use crate::graph::repeats::Nesting;
 use crate::graph::{Constant, Fold, Graph, NodeId, Op};
 use crate::graph_passes::rewrite::spread;
 use crate::ops::{Prim, Reduction, Term};
@@ -86,11 +87,15 @@ fn group(graph: &Graph, max: NodeId, exps: &[(NodeId, Shift)]) -> Option<Group> 
     let mut group =
         Group { max, of, dims: *dims, reduction: *reduction, sums: Vec::new(), leaves: Vec::new() };
     let shifted = depends(graph, max);
+    let nesting = Nesting::of(graph);
     for &(exp, shift) in exps.iter().take(super::MOST) {
         let above = depends(graph, exp);
         for (sum, node) in &graph.nodes {
             let Op::Reduce { reduction: Reduction::Sum, args, dims } = &node.op else { continue };
-            let same = *dims == group.dims && graph.operand_dims(args) == graph.nodes[of].dims;
+            // What is in a loop is computed in it.
+            let same = nesting.innermost(sum) == nesting.innermost(max)
+                && *dims == group.dims
+                && graph.operand_dims(args) == graph.nodes[of].dims;
             let terms = args.iter().filter(|&&arg| above.contains(&arg)).count();
             let mut leaves = group.leaves.clone();
             if same
