@@ -7,8 +7,12 @@ use act::graph::wide::Wide;
 use act::loop_passes::expand_math::{Scalar32, Scalar64, expand};
 use act::ops::{Class, Prim};
 
-/// The largest errors allowed, in ulp: f32, f64. A few hundredths above what was found, at every 61st of all f32 numbers
-/// for functions of one argument, and at millions of inputs and pairs otherwise.
+/// The largest errors allowed, in ulp: f32, f64. Found were, over every f32 number from 2^-13 on where they change (every 61st
+/// elsewhere): `log` 0.928, `log2` 0.960, `log10` 0.926, `log1p` 0.928, `expm1` 0.996, `rsqrt` 1.490, `tanh` 1.488, `sigmoid` 1.882, `erf`
+/// 1.391, `erfc` 1.410. The others: a few hundredths above what was found at every 61st of all f32 numbers, and at millions of inputs and pairs.
+///
+/// `sigmoid` alone stays above the 1.5 ulp of its kind: 1.88 at x = -16.29 and its neighbours with x between 13.5 and 17.6 from 0,
+/// where 1 + 2^n is rounded; elsewhere it is 1.6. To be rid of that takes five operations more than its sixteen.
 const BOUNDS: [(Prim, f64, f64); 33] = [
     (Prim::Exp, 0.95, 1.00),
     (Prim::ExpNonpos, 0.95, 1.00),
@@ -21,10 +25,10 @@ const BOUNDS: [(Prim, f64, f64); 33] = [
     (Prim::Pow, 1.00, 0.95),
     (Prim::Cbrt, 0.55, 0.55),
     (Prim::Rsqrt, 1.50, 1.50),
-    (Prim::Tanh, 1.45, 1.90),
+    (Prim::Tanh, 1.50, 1.90),
     (Prim::Sigmoid, 1.90, 1.95),
-    (Prim::Erf, 1.50, 1.65),
-    (Prim::Erfc, 1.50, 1.55),
+    (Prim::Erf, 1.40, 1.65),
+    (Prim::Erfc, 1.45, 1.55),
     // In ulp of 1, whatever the result.
     (Prim::OnePlusErf, 1.10, 1.50),
     (Prim::Sin, 1.05, 1.00),

@@ -97,7 +97,7 @@ const ROWS: &[Row] = &[
         to: 0.4066,
         counts: (5, 11),
         target: |r| (r.expm1() - r) / (r * r),
-        weight: |r| r * r / r.expm1() * (Wide::ONE + r * w(1.5)),
+        weight: |r| r * r / r.expm1() * (Wide::ONE + r * w(1.25)),
     },
     // 1 - e^-r, in -r. Where r < 0 what it is part of is 1 - e^-r / 2 or more.
     Row {

@@ -210,6 +210,8 @@ struct Found {
     within_one: u64,
     /// How often the formula was computed in double-double.
     wide: u64,
+    /// How often it left even the range of that.
+    beyond: u64,
 }
 
 impl Found {
@@ -232,6 +234,7 @@ impl Found {
         self.rounded += other.rounded;
         self.within_one += other.within_one;
         self.wide += other.wide;
+        self.beyond += other.beyond;
         self.worst.extend(other.worst);
         self.worst.sort_by(|a, b| b.ulp.total_cmp(&a.ulp).then(a.x.total_cmp(&b.x)));
         self.worst.truncate(LISTED);
@@ -248,8 +251,12 @@ impl Found {
     fn table(&self) -> String {
         let mut text = String::new();
         let share = |count: u64| 100.0 * count as f64 / self.inputs.max(1) as f64;
-        let every = if self.inputs == ALL { ", all there are" } else { "" };
+        let every = if self.inputs + self.beyond == ALL { ", all there are" } else { "" };
         let _ = writeln!(text, "inputs              {}{every}", self.inputs);
+        if self.beyond > 0 {
+            let _ =
+                writeln!(text, "not judged          {}: e to a power above 2^49 in the formula", self.beyond);
+        }
         if let Some(case) = self.worst.first() {
             let _ = writeln!(text, "largest error       {:.4} ulp at {:e}", case.ulp, case.x);
         }
@@ -288,6 +295,7 @@ impl Found {
             "correctly_rounded": self.rounded,
             "within_one_ulp": self.within_one,
             "in_double_double": self.wide,
+            "not_judged": self.beyond,
             "worst": self.worst.iter().map(case).collect::<Vec<_>>(),
         })
     }
@@ -312,7 +320,11 @@ fn sweep(kernel: &Kernel, formula: &Formula, inputs: &Inputs) -> Outcome<Found> 
         for (&x, &got) in x.iter().zip(&y) {
             let want = formula.value(x, &mut scratch);
             found.wide += u64::from(want.wide);
-            found.add(judge(x, got, &want));
+            if want.beyond {
+                found.beyond += 1;
+            } else {
+                found.add(judge(x, got, &want));
+            }
         }
         let ulp = found.worst.first().map_or(0.0, |case| case.ulp);
         let known = f64::from_bits(largest.fetch_max(ulp.to_bits(), Ordering::Relaxed));

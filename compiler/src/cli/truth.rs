@@ -41,6 +41,8 @@ pub struct True {
     pub low: f64,
     /// Whether double-double was needed.
     pub wide: bool,
+    /// Whether a step before the last one left even the range of double-double with its wide exponent: then `value` says nothing.
+    pub beyond: bool,
 }
 
 /// A number, and how far it may be from the true one.
@@ -93,12 +95,12 @@ impl Formula {
         let exponent = (((near.value.to_bits() >> 52) & 0x7ff) as i32 - 1023).max(-126);
         let enough = 2f64.powi(exponent - 23 - 20);
         if near.value.is_finite() && near.off <= enough {
-            return True { value: near.value, low: 0.0, wide: false };
+            return True { value: near.value, low: 0.0, wide: false, beyond: false };
         }
-        let value = self.wide(x, &mut scratch.wide);
+        let (value, beyond) = self.wide(x, &mut scratch.wide);
         let nearest = value.to_f64();
         let low = if nearest.is_finite() { (value - Wide::from(nearest)).to_f64() } else { 0.0 };
-        True { value: nearest, low, wide: true }
+        True { value: nearest, low, wide: true, beyond }
     }
 
     fn near(&self, x: f64, values: &mut Vec<Near>) -> Near {
@@ -126,7 +128,8 @@ impl Formula {
         values[self.result]
     }
 
-    fn wide(&self, x: f32, values: &mut Vec<Wide>) -> Wide {
+    fn wide(&self, x: f32, values: &mut Vec<Wide>) -> (Wide, bool) {
+        let (mut beyond, mut vanished) = (false, false);
         values.clear();
         let mut operands = Vec::with_capacity(3);
         for step in &self.steps {
@@ -136,14 +139,23 @@ impl Formula {
                 Step::Prim(prim, dtype, args) => {
                     operands.clear();
                     operands.extend(args.iter().map(|&arg| values[arg]));
-                    eval::apply(*prim, *dtype, &operands)
+                    let value = eval::apply(*prim, *dtype, &operands);
+                    if operands[0].is_finite() && values.len() != self.result {
+                        beyond |= value.is_infinite()
+                            && matches!(prim, Prim::Exp | Prim::Exp2 | Prim::Expm1 | Prim::Sinh | Prim::Cosh);
+                        vanished |= value.is_zero()
+                            && matches!(prim, Prim::Exp | Prim::Exp2 | Prim::Sigmoid | Prim::Erfc);
+                    }
+                    value
                 }
                 Step::Convert(dtype, value) => eval::convert(values[*value], *dtype),
                 Step::Same(value) => values[*value],
             };
             values.push(value);
         }
-        values[self.result]
+        let result = values[self.result];
+        // What became zero matters where it is divided by, or its logarithm taken.
+        (result, beyond || vanished && result.is_infinite())
     }
 }
 

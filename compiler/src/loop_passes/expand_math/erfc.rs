@@ -93,8 +93,8 @@ pub(super) fn erfc<C: Core>(c: &mut C, x: C::F) -> C::F {
     let (biased, n) = round_scaled(c, square.hi, -LOG2_E, 2 * c.bias());
     let (high, low) = ln2_parts(c);
     let r = c.fma_k(n, high, square.hi);
-    let r = c.fma_k(n, low, r);
-    let r = c.add(r, square.lo);
+    let rest_of_r = c.fma_k(n, low, square.lo);
+    let r = c.add(r, rest_of_r);
     let lost = one_minus_exp_reduced(c, r);
     let minus = c.neg(lost);
     let rest = c.fma(minus, rest, rest);

@@ -1,12 +1,12 @@
 //! `expm1`, and the difference e^r - 1 near zero that `sinh`, `cosh`, `erf` and `erfc` use too.
 //!
-//! Formula: e^x - 1 = 2^n t + (2^n - 1) with t = e^r - 1 and r = x - n ln 2, joined by one fma. n = round(x / ln 2 - 0.085), so
+//! Formula: e^x - 1 = 2^n t + (2^n - 1) with t = e^r - 1 and r = x - n ln 2, joined by one fma. n = round(x / ln 2 - 0.08496), so
 //! that r is in [ln 3/4, ln 3/2]: where n is 1 the result is 1/2 or more, where n is -1 it is -1/4 or less, and the rounding
 //! of t counts no more than 1/4 ulp. (With n rounded to nearest it is a whole ulp just above ln 2 / 2: 1.29 ulp in all.)
 //! Half the value is computed and doubled, so that n = 128 (1024) needs no second factor.
 //! 2^n - 1 is exact up to n = 24; what n = 25 loses is half an ulp. f32 adds it: three operations, without which the error is
 //! 1.29 ulp for x from 17.04 to 17.33 and the same elsewhere. f64 does without (n = 54).
-//! Polynomial: t = r + r^2 q(r), q of degree 4 (f32), 10 (f64), minimax for the relative error of t, weighted with 1 + 3r/2,
+//! Polynomial: t = r + r^2 q(r), q of degree 4 (f32), 10 (f64), minimax for the relative error of t, weighted with 1 + 5r/4,
 //! coefficients rounded from the lowest on and made by `tests/minimax`: 2^-26.3, 2^-61.4. The symmetric one for `sinh` and
 //! `cosh`: 2^-26.1, 2^-61.5.
 //! Error budget (f32, in ulp): last addition 0.5, t 0.25, r^2 q(r) 0.2 where t is the result.
@@ -43,23 +43,23 @@ const EXPM1_F64: [f64; 11] = [
 /// The same on the interval of `expm1`.
 const SHIFTED_F32: [f64; 5] = [
     0.5000001788139343,
-    0.1666662096977234,
-    0.04165749251842499,
-    0.008353636600077152,
-    0.0014788097469136119,
+    0.16666613519191742,
+    0.041657667607069016,
+    0.008354704827070236,
+    0.0014761799247935414,
 ];
 const SHIFTED_F64: [f64; 11] = [
     0.5,
     0.1666666666666666,
-    0.041666666666667386,
-    0.008333333333340945,
-    0.0013888888888219499,
-    0.00019841269817332904,
-    2.4801589415877578e-5,
-    2.755733955453713e-6,
-    2.7554546933532386e-7,
-    2.5063720819253845e-8,
-    2.2179047113419244e-9,
+    0.04166666666666737,
+    0.008333333333340619,
+    0.0013888888888224646,
+    0.00019841269818894028,
+    2.4801589399180292e-5,
+    2.755733711201189e-6,
+    2.75545800917489e-7,
+    2.5064977353318412e-8,
+    2.2157300612683487e-9,
 ];
 
 /// The same for e^-r, where the error for r < 0 counts less.
@@ -99,7 +99,8 @@ pub(super) fn expm1<C: Core>(c: &mut C, x: C::F) -> C::F {
     let y = c.at_least(x, low);
     let y = c.at_most(y, high);
     let magic = magic(c, c.bias() - 1);
-    let shifted = c.fma_kk(y, LOG2_E, -0.08496);
+    // A little less than 1 / ln 2: for n = 0 r may go beyond both ends, for the others not.
+    let shifted = c.fma_kk(y, LOG2_E * (1.0 - 2f64.powi(-21)), -0.084_962_5);
     let biased = c.add_k(shifted, magic);
     let n = c.add_k(biased, -magic);
     let r = reduce(c, y, n);
