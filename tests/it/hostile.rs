@@ -142,8 +142,8 @@ fn numbers_without_end() {
 fn long_bodies() {
     let lets = lines(5_000, |i| format!("    let v{} = max(v{i}, {i});", i + 1));
     taken(&kernel(&format!("    let v0 = x;\n{lets}    v5000")));
-    let lets = lines(8_000, |i| format!("    let v{} = sin(v{i});", i + 1));
-    refused(&kernel(&format!("    let v0 = x;\n{lets}    v8000")), "the code of kernel `k` is too large");
+    let lets = lines(4_000, |i| format!("    let v{} = sin(v{i});", i + 1));
+    refused(&kernel(&format!("    let v0 = x;\n{lets}    v4000")), "the code of kernel `k` is too large");
     let unused = lines(10_000, |i| format!("    let v{i} = exp(x);"));
     taken(&kernel(&format!("{unused}    x")));
     let reductions = lines(100, |i| format!("    let v{} = v{i} - max[d](v{i});", i + 1));

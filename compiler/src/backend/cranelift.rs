@@ -25,16 +25,12 @@ use cranelift_codegen::{CodegenError, CompiledCode, Context, FinalizedMachReloc}
 
 use self::constants::Pool;
 use super::{BackendError, MachineCode, MachineFunction, phase_symbol};
-use crate::loops::{Stmt, Verified};
+use crate::loops::Verified;
 use crate::target::Target;
 
 /// Instructions of a phase beyond which its registers are allocated in one pass. The time of the better allocator grows
 /// with more than the square of the length; no kernel that is written by hand comes near.
 const LARGE: usize = 20_000;
-
-/// Statements of a kernel that are made into code at most, so that the time is bounded: a thousand exponentials one after
-/// another.
-const MAX_LENGTH: usize = 300_000;
 
 /// A kernel in CLIF.
 pub struct Code {
@@ -81,9 +77,6 @@ pub fn select(func: &Verified, target: &Target) -> Result<Code, BackendError> {
     }
     let isa = target.isa().map_err(BackendError::new)?;
     let func = func.func();
-    if func.phases.iter().map(|phase| length(&phase.body)).sum::<usize>() > MAX_LENGTH {
-        return Err(too_large(&func.name));
-    }
     let layout = super::layout::Layout::new(func);
     let mut phases = Vec::new();
     for (index, phase) in func.phases.iter().enumerate() {
@@ -133,21 +126,12 @@ fn compile(
 /// A kernel can be too large for Cranelift; everything else is our mistake.
 fn compile_error(kernel: &str, error: &CodegenError, clif: &Function) -> BackendError {
     match error {
-        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => too_large(kernel),
+        CodegenError::ImplLimitExceeded | CodegenError::CodeTooLarge => super::too_large(kernel),
         CodegenError::Verifier(_)
         | CodegenError::Unsupported(_)
         | CodegenError::RegisterMappingError(_)
         | CodegenError::Regalloc(_) => panic!("no code for kernel `{kernel}`: {error}\n{clif}"),
     }
-}
-
-fn too_large(kernel: &str) -> BackendError {
-    BackendError::new(format!("the code of kernel `{kernel}` is too large"))
-}
-
-/// How many statements there are.
-fn length(stmts: &[Stmt]) -> usize {
-    stmts.iter().map(|stmt| 1 + stmt.bodies().into_iter().map(|body| length(body)).sum::<usize>()).sum()
 }
 
 /// Puts the constants behind the instructions and fills in how far away they are.

@@ -12,7 +12,7 @@ pub mod wide;
 
 use act_runtime::abi;
 
-use crate::loops::Verified;
+use crate::loops::{Stmt, Verified};
 use crate::target::Target;
 
 /// Which back end makes the code.
@@ -117,9 +117,26 @@ pub fn phase_symbol(kernel: &str, variant: usize, phase: usize) -> String {
     format!("act.{kernel}.{variant}.{phase}")
 }
 
+/// Statements of a kernel that are made into code at most, so that the time is bounded: some ten thousand exponentials one
+/// after another.
+const MAX_LENGTH: usize = 300_000;
+
+/// How many statements there are.
+fn length(stmts: &[Stmt]) -> usize {
+    stmts.iter().map(|stmt| 1 + stmt.bodies().into_iter().map(|body| length(body)).sum::<usize>()).sum()
+}
+
+fn too_large(kernel: &str) -> BackendError {
+    BackendError::new(format!("the code of kernel `{kernel}` is too large"))
+}
+
 /// Picks instructions: of the wide back end for a function with vectors of [`Target::wide`], of Cranelift for one with
 /// vectors of 16 bytes.
 pub fn select(func: &Verified, target: &Target, wide: bool) -> Result<Code, BackendError> {
+    let name = &func.func().name;
+    if func.func().phases.iter().map(|phase| length(&phase.body)).sum::<usize>() > MAX_LENGTH {
+        return Err(too_large(name));
+    }
     if wide {
         return Ok(Code::Wide(Box::new(wide::select(func, target)?)));
     }

@@ -131,7 +131,7 @@ pub(super) fn emit_phase(func: &Func, phase: &Phase, layout: &Layout) -> Result<
     count(func, &facts, &ordered, &mut left);
     let mut needed = FxHashSet::default();
     needed_as_values(func, &ordered, &mut needed);
-    let flags_only = compares(func, &facts, &ordered).filter(|value| !needed.contains(value)).collect();
+    let flags_only = compares(func, &ordered).filter(|value| !needed.contains(value)).collect();
     let mut emitter = Emitter {
         func,
         layout,
@@ -216,14 +216,9 @@ fn needed_as_values(func: &Func, stmts: &[Stmt], needed: &mut FxHashSet<Value>) 
 }
 
 /// The comparisons of one integer.
-fn compares<'f>(
-    func: &'f Func,
-    facts: &'f Facts<'_>,
-    stmts: &'f [Stmt],
-) -> Box<dyn Iterator<Item = Value> + 'f> {
+fn compares<'f>(func: &'f Func, stmts: &'f [Stmt]) -> Box<dyn Iterator<Item = Value> + 'f> {
     Box::new(stmts.iter().flat_map(move |stmt| {
-        let inside: Vec<Value> =
-            stmt.bodies().into_iter().flat_map(|body| compares(func, facts, body)).collect();
+        let inside: Vec<Value> = stmt.bodies().into_iter().flat_map(|body| compares(func, body)).collect();
         let own = match stmt {
             Stmt::Let(value, inst) if integer_compare(func, inst).is_some() => Some(*value),
             _ => None,

@@ -98,13 +98,13 @@ impl Emitter<'_> {
             // As 0 or 1 a bool is an integer of any width.
             (Elem::Bool, Elem::I32 | Elem::I64) => value,
             (Elem::Bool | Elem::I32, Elem::F32) => {
-                self.to_float(Code::VEX_Vcvtsi2ss_xmm_xmm_rm32, value, Size::D)
+                self.float_of(Code::VEX_Vcvtsi2ss_xmm_xmm_rm32, value, Size::D)
             }
             (Elem::Bool | Elem::I32, Elem::F64) => {
-                self.to_float(Code::VEX_Vcvtsi2sd_xmm_xmm_rm32, value, Size::D)
+                self.float_of(Code::VEX_Vcvtsi2sd_xmm_xmm_rm32, value, Size::D)
             }
-            (Elem::I64, Elem::F32) => self.to_float(Code::VEX_Vcvtsi2ss_xmm_xmm_rm64, value, Size::Q),
-            (Elem::I64, Elem::F64) => self.to_float(Code::VEX_Vcvtsi2sd_xmm_xmm_rm64, value, Size::Q),
+            (Elem::I64, Elem::F32) => self.float_of(Code::VEX_Vcvtsi2ss_xmm_xmm_rm64, value, Size::Q),
+            (Elem::I64, Elem::F64) => self.float_of(Code::VEX_Vcvtsi2sd_xmm_xmm_rm64, value, Size::Q),
             (Elem::F32 | Elem::F64, Elem::Bool) => {
                 let zero = self.zeros();
                 let shape = shape(Type::scalar(from));
@@ -184,7 +184,7 @@ impl Emitter<'_> {
     }
 
     /// An integer as a float; the rest of the register comes from zeros, on which nothing waits.
-    fn to_float(&mut self, code: Code, value: Reg, of: Size) -> Reg {
+    fn float_of(&mut self, code: Code, value: Reg, of: Size) -> Reg {
         let zero = self.zeros();
         self.make(code, Size::X, &[Operand::Use(zero, Size::X), Operand::Use(value, of)])
     }
