@@ -357,6 +357,9 @@ fn compare(prim: Prim, a: Range, b: Range) -> Range {
 
 fn prim(prim: Prim, x: &[Range], same: bool, dtype: DType) -> Range {
     match prim {
+        // A number equals itself, whichever of the range it is.
+        Prim::Eq if same && !x[0].nan => return TRUE,
+        Prim::Ne if same && !x[0].nan => return FALSE,
         Prim::Eq | Prim::Ne | Prim::Lt | Prim::Le | Prim::Gt | Prim::Ge => return compare(prim, x[0], x[1]),
         Prim::And => return Range { lo: x[0].lo.min(x[1].lo), hi: x[0].hi.min(x[1].hi), nan: false },
         Prim::Or => return Range { lo: x[0].lo.max(x[1].lo), hi: x[0].hi.max(x[1].hi), nan: false },
