@@ -19,7 +19,7 @@ fn main() {
             panic!("{} has no constant {}", table.file, table.name);
         };
         let same = if values == table.values { "as in the source" } else { "new" };
-        println!("{} {} 2^{:.2}, {same}", table.file, table.name, table.error.log2());
+        println!("{} {} 2^{:.2}, {same}", table.file, table.name, libm::log2(table.error));
         println!("   {}", tables::written(&table));
         if write && values != table.values {
             let text = format!("{}{}{}", &text[..place.start], tables::written(&table), &text[place.end..]);

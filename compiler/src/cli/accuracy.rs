@@ -176,7 +176,7 @@ impl Inputs {
         let hard = 2 * HARD.len() as u64;
         if index < hard {
             let value = HARD[index as usize / 2];
-            return if index % 2 == 0 { value } else { -value };
+            return if index.is_multiple_of(2) { value } else { -value };
         }
         // In each stretch one, somewhere in it.
         let index = index - hard;

@@ -56,6 +56,7 @@ const EXP2_F32: [f64; 7] = [
     0.0013390806270763278,
     0.00015326471475418657,
 ];
+#[expect(clippy::approx_constant, reason = "coefficients stand as the program prints them")]
 const EXP2_F64: [f64; 13] = [
     1.0,
     0.6931471805599453,
