@@ -228,8 +228,8 @@ fn expected(x: &[f64], dtype: DType) -> Vec<Vec<(f64, f64)>> {
     const UNIT: f64 = f32::EPSILON as f64 / 2.0;
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let n = x.len() as f64;
-    let s = (n / 32.0).ceil().min(256.0) + n.log2().ceil();
-    let sum: f64 = x.iter().map(|x| (x - max).exp()).sum();
+    let s = (n / 32.0).ceil().min(256.0) + libm::log2(n).ceil();
+    let sum: f64 = x.iter().map(|x| libm::exp(x - max)).sum();
     let last = match dtype {
         DType::F16 => 2f64.powi(-11),
         DType::BF16 => 2f64.powi(-8),
@@ -239,24 +239,24 @@ fn expected(x: &[f64], dtype: DType) -> Vec<Vec<(f64, f64)>> {
     let largest = x.iter().filter(|x| x.is_finite()).fold(1.0, |most: f64, x| most.max(x.abs()));
     let relative = |x: f64, y: f64| (y, (s + 6.0 + (x - max).abs().min(1e3)) * UNIT * y + last * y + tiny);
     let absolute = |y: f64| (y, (s + 6.0) * UNIT * largest + last * y.abs());
-    let softmax: Vec<(f64, f64)> = x.iter().map(|&x| relative(x, (x - max).exp() / sum)).collect();
+    let softmax: Vec<(f64, f64)> = x.iter().map(|&x| relative(x, libm::exp(x - max) / sum)).collect();
     let above = max.max(0.0);
-    let with_one = sum * (max - above).exp() + (-above).exp();
-    let weighted: f64 = x.iter().enumerate().map(|(at, x)| at as f64 * (x - max).exp()).sum();
+    let with_one = sum * libm::exp(max - above) + libm::exp(-above);
+    let weighted: f64 = x.iter().enumerate().map(|(at, x)| at as f64 * libm::exp(x - max)).sum();
     let weights: f64 = x
         .iter()
         .enumerate()
         .map(|(at, x)| {
-            at as f64 * (x - max).exp() * if x.is_finite() { (x - max).abs().min(1e3) } else { 0.0 }
+            at as f64 * libm::exp(x - max) * if x.is_finite() { (x - max).abs().min(1e3) } else { 0.0 }
         })
         .sum();
     let mean = weighted / sum;
     let off = (2.0 * s + 20.0) * UNIT * mean + UNIT * weights / sum + last * mean + tiny;
     vec![
         softmax.clone(),
-        x.iter().map(|&x| absolute(x - max - sum.ln())).collect(),
-        vec![absolute(max + sum.ln())],
-        x.iter().map(|&x| relative(x, (x - above).exp() / with_one)).collect(),
+        x.iter().map(|&x| absolute(x - max - libm::log(sum))).collect(),
+        vec![absolute(max + libm::log(sum))],
+        x.iter().map(|&x| relative(x, libm::exp(x - above) / with_one)).collect(),
         softmax,
         vec![(mean, off)],
     ]
@@ -392,7 +392,7 @@ fn one_pass_moments_are_accurate() {
             let results = mean.run_alloc(&[view(&x, [1, length])], &[]).expect("a call that fits");
             let (m, v) = (read(&results[0])[0], read(&results[1])[0]);
             let unit = f64::from(f32::EPSILON);
-            let s = (n / 32.0).ceil().min(256.0) + n.log2().ceil() + 8.0;
+            let s = (n / 32.0).ceil().min(256.0) + libm::log2(n).ceil() + 8.0;
             let spread = x.iter().map(|&x| (f64::from(x) - mu).abs()).sum::<f64>() / n;
             let allowed = unit * mu.abs() + s * unit * spread;
             assert!((m - mu).abs() <= allowed, "case {case} of {length}: mean {m}, not {mu}");
