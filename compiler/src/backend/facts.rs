@@ -38,6 +38,9 @@ pub(super) fn sign_bit(elem: Elem) -> u64 {
     if elem.bytes() == 4 { 1 << 31 } else { 1 << 63 }
 }
 
+/// How many sums deep a position is taken apart.
+const MAX_DEPTH: u32 = 8;
+
 /// What is known about the values of a phase before code is made.
 pub(super) struct Facts<'a> {
     layout: &'a Layout,
@@ -45,7 +48,7 @@ pub(super) struct Facts<'a> {
     pub(super) defs: SecondaryMap<Value, Option<&'a Inst>>,
     /// The negations that are needed other than as operands of fma (which negates by itself).
     pub(super) needed: FxHashSet<Value>,
-    /// How often a value is an operand in CLIF, counting no further than it matters.
+    /// How often a value is an operand in the code, counting no further than it matters.
     uses: SecondaryMap<Value, u32>,
 }
 
@@ -145,6 +148,62 @@ impl<'a> Facts<'a> {
         self.needed.extend(&block.yields);
         for value in &block.yields {
             self.uses[*value] += 1;
+        }
+    }
+
+    /// Takes a position apart into values times counts, and a number.
+    pub(super) fn take_apart(
+        &self,
+        position: Value,
+        count: i64,
+        parts: &mut Vec<(Value, i64)>,
+        constant: &mut i64,
+    ) {
+        self.part(position, count, MAX_DEPTH, parts, constant);
+    }
+
+    fn part(
+        &self,
+        position: Value,
+        count: i64,
+        depth: u32,
+        parts: &mut Vec<(Value, i64)>,
+        constant: &mut i64,
+    ) {
+        if let Some(bits) = self.constant(position) {
+            *constant = constant.wrapping_add((bits as i64).wrapping_mul(count));
+            return;
+        }
+        let Some(Inst::Prim(prim, operands)) = self.defs[position].filter(|_| depth > 0) else {
+            return parts.push((position, count));
+        };
+        let mut go_on = |value, count| self.part(value, count, depth - 1, parts, constant);
+        let number = operands.get(1).and_then(|&operand| self.constant(operand)).map(|bits| bits as i64);
+        match (prim, number) {
+            (Prim::Add, _) => {
+                go_on(operands[0], count);
+                go_on(operands[1], count);
+            }
+            (Prim::Sub, Some(number)) => {
+                go_on(operands[0], count);
+                *constant = constant.wrapping_sub(number.wrapping_mul(count));
+            }
+            (Prim::Mul, Some(number)) => go_on(operands[0], count.wrapping_mul(number)),
+            (Prim::Shl, Some(number)) if (0..32).contains(&number) => go_on(operands[0], count << number),
+            _ => parts.push((position, count)),
+        }
+    }
+
+    /// Whether each lane of an integer is that of the lane before plus 1, by how it is made.
+    pub(super) fn is_consecutive(&self, mut value: Value) -> bool {
+        let uniform = |value: Value| matches!(self.defs[value], Some(Inst::Splat(_) | Inst::Const(_)));
+        loop {
+            value = match self.defs[value] {
+                Some(Inst::Iota(_)) => return true,
+                Some(Inst::Prim(Prim::Add | Prim::Sub, args)) if uniform(args[1]) => args[0],
+                Some(Inst::Prim(Prim::Add, args)) if uniform(args[0]) => args[1],
+                _ => return false,
+            }
         }
     }
 }

@@ -6,11 +6,7 @@ use iced_x86::Code;
 use super::super::layout::{Number, Place, Stride, args};
 use super::control::{Emitter, Key};
 use super::vcode::{Base, Mem, Operand, Reg, Size};
-use crate::loops::{Access, Buffer, Elem, Inst, Value};
-use crate::ops::Prim;
-
-/// How many sums deep a position is taken apart.
-const MAX_DEPTH: u32 = 8;
+use crate::loops::{Access, Buffer, Elem, Value};
 
 /// Vectors are accessed in pieces up to so many bytes behind an address.
 const PIECES: i64 = 64;
@@ -68,7 +64,7 @@ impl Emitter<'_> {
             let stride = self.layout.strides(access.buffer)[axis];
             let mut constant = 0i64;
             let mut parts = Vec::new();
-            self.take_apart(position, 1, MAX_DEPTH, &mut parts, &mut constant);
+            self.facts.take_apart(position, 1, &mut parts, &mut constant);
             terms.extend(
                 parts.into_iter().map(|(value, count)| Term {
                     value: Some(value),
@@ -212,40 +208,6 @@ impl Emitter<'_> {
                 });
                 (Base::Reg(base), 0)
             }
-        }
-    }
-
-    /// Takes a position apart into values times counts, and a number.
-    fn take_apart(
-        &self,
-        position: Value,
-        count: i64,
-        depth: u32,
-        parts: &mut Vec<(Value, i64)>,
-        constant: &mut i64,
-    ) {
-        if let Some(bits) = self.facts.constant(position) {
-            *constant = constant.wrapping_add((bits as i64).wrapping_mul(count));
-            return;
-        }
-        let Some(Inst::Prim(prim, operands)) = self.facts.defs[position].filter(|_| depth > 0) else {
-            return parts.push((position, count));
-        };
-        let mut go_on = |value, count| self.take_apart(value, count, depth - 1, parts, constant);
-        let number =
-            operands.get(1).and_then(|&operand| self.facts.constant(operand)).map(|bits| bits as i64);
-        match (prim, number) {
-            (Prim::Add, _) => {
-                go_on(operands[0], count);
-                go_on(operands[1], count);
-            }
-            (Prim::Sub, Some(number)) => {
-                go_on(operands[0], count);
-                *constant = constant.wrapping_sub(number.wrapping_mul(count));
-            }
-            (Prim::Mul, Some(number)) => go_on(operands[0], count.wrapping_mul(number)),
-            (Prim::Shl, Some(number)) if (0..32).contains(&number) => go_on(operands[0], count << number),
-            _ => parts.push((position, count)),
         }
     }
 }

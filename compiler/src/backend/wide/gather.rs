@@ -10,8 +10,7 @@ use super::codes::Cond;
 use super::control::{Emitter, Key};
 use super::memory::Active;
 use super::vcode::{Base, Mem, Operand, Reg, Size};
-use crate::loops::{Access, Elem, Inst, Type, Value};
-use crate::ops::Prim;
+use crate::loops::{Access, Elem, Type, Value};
 use crate::types::SizeExpr;
 
 /// An axis that is gathered along.
@@ -88,20 +87,7 @@ impl Emitter<'_> {
         access.lane_axis.is_none()
             && elem != Elem::Bool
             && self.axis_scale(access.buffer, one.axis) == Scale::Known(i64::from(elem.bytes()))
-            && self.is_consecutive(one.position)
-    }
-
-    /// Whether each lane of an integer is that of the lane before plus 1, by how it is made.
-    fn is_consecutive(&self, mut value: Value) -> bool {
-        let uniform = |value: Value| matches!(self.facts.defs[value], Some(Inst::Splat(_) | Inst::Const(_)));
-        loop {
-            value = match self.facts.defs[value] {
-                Some(Inst::Iota(_)) => return true,
-                Some(Inst::Prim(Prim::Add | Prim::Sub, args)) if uniform(args[1]) => args[0],
-                Some(Inst::Prim(Prim::Add, args)) if uniform(args[0]) => args[1],
-                _ => return false,
-            }
-        }
+            && self.facts.is_consecutive(one.position)
     }
 
     /// Lanes that are neighbours in memory: at once if all lie inside and take part.
