@@ -11,9 +11,9 @@ use act::graph_passes::{self, PASSES, ranges::Ranges};
 use act::ops::{Prim, Reduction, Scan};
 use act::types::{DType, Dim, DimId, DimKind, DimSet};
 use arbtest::arbitrary::{self, Unstructured};
-use arbtest::arbtest;
 use cranelift_entity::PrimaryMap;
 
+use crate::random::budgeted;
 use crate::subject::graphs;
 
 /// The folder `tests`.
@@ -203,7 +203,7 @@ fn is_close(expected: Wide, found: Wide) -> bool {
 
 #[test]
 fn random_graphs_keep_their_meaning() {
-    arbtest(|u| {
+    budgeted(|u| {
         let before = random_graph(u, false)?;
         verify(&before).unwrap_or_else(|report| panic!("the generator is wrong: {report}"));
         let mut after = before.clone();
@@ -219,8 +219,7 @@ fn random_graphs_keep_their_meaning() {
         computes_the_same(&before, &safe, "stabilise of a random graph");
         computes_the_same(&safe, &after, "all other passes");
         Ok(())
-    })
-    .budget_ms(1_500);
+    });
 }
 
 /// What later stages rely on.

@@ -17,7 +17,7 @@ use crate::passes::random_graph;
 use crate::subject::{Kind, Numbers, subject};
 
 /// Runs a property on inputs that are the same each time, as many as the budget allows (`ACT_RANDOM_MS`, 2 seconds).
-fn budgeted(mut property: impl FnMut(&mut Unstructured<'_>) -> arbitrary::Result<()>) {
+pub fn budgeted(mut property: impl FnMut(&mut Unstructured<'_>) -> arbitrary::Result<()>) {
     let budget = std::env::var("ACT_RANDOM_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
     let (start, budget) = (Instant::now(), Duration::from_millis(budget));
     let mut numbers = Numbers::new(1);

@@ -7,6 +7,8 @@ use act::diag::{Diagnostics, FileId, Source, Sources, codes, render, render_shor
 use act::syntax::ast::{self, dump};
 use act::syntax::{MAX_FILE, MAX_HEIGHT, MAX_NESTING, parse, print};
 
+use crate::random::budgeted;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("compiler/ lies in the workspace").to_owned()
 }
@@ -340,7 +342,7 @@ fn random_texts() {
         "kernel k(x: f32[d]) -> f32[d] { ",
     ];
     let seeds = act_files("tests/suite/syntax");
-    arbtest::arbtest(|u| {
+    budgeted(|u| {
         let mut text = String::new();
         match u.int_in_range(0..=2)? {
             0 => {
@@ -363,6 +365,5 @@ fn random_texts() {
             check_format("random", &text);
         }
         Ok(())
-    })
-    .budget_ms(1_000);
+    });
 }

@@ -96,20 +96,11 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         Prim::Trunc => x[0].trunc(),
         Prim::Round => x[0].round(),
         Prim::CopySign => x[0].copysign(x[1]),
-        Prim::SelMax => {
-            if x[0] > x[1] {
-                x[0]
-            } else {
-                x[1]
-            }
-        }
-        Prim::SelMin => {
-            if x[0] < x[1] {
-                x[0]
-            } else {
-                x[1]
-            }
-        }
+        // Which of +0 and -0 is taken depends on the order of the operands, which passes change. This evaluator
+        // ranks them, so that graphs before and after such a pass are equal.
+        Prim::SelMax | Prim::SelMin if x[0].is_nan() || x[1].is_nan() => x[1],
+        Prim::Max | Prim::SelMax => x[0].max(x[1]),
+        Prim::Min | Prim::SelMin => x[0].min(x[1]),
         Prim::Eq => Wide::from(x[0] == x[1]),
         Prim::Ne => Wide::from(x[0] != x[1]),
         Prim::Lt => Wide::from(x[0] < x[1]),
@@ -126,8 +117,6 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
                 x[2]
             }
         }
-        Prim::Max => x[0].max(x[1]),
-        Prim::Min => x[0].min(x[1]),
         Prim::Exp => x[0].exp(),
         Prim::ExpNonpos => flushed(x[0].exp(), dtype),
         Prim::Exp2 => x[0].exp2(),

@@ -235,19 +235,21 @@ impl Wide {
         if self.is_negative() == sign.is_negative() { self } else { -self }
     }
 
-    /// The larger of the two; NaN if either is.
+    /// The larger of the two, and +0 above -0; NaN if either is.
     pub fn max(self, other: Wide) -> Wide {
         match self.partial_cmp(&other) {
             None => Wide::NAN,
+            Some(Ordering::Equal) if self.is_negative() => other,
             Some(Ordering::Less) => other,
             Some(Ordering::Equal | Ordering::Greater) => self,
         }
     }
 
-    /// The smaller of the two; NaN if either is.
+    /// The smaller of the two, and -0 below +0; NaN if either is.
     pub fn min(self, other: Wide) -> Wide {
         match self.partial_cmp(&other) {
             None => Wide::NAN,
+            Some(Ordering::Equal) if other.is_negative() => other,
             Some(Ordering::Greater) => other,
             Some(Ordering::Equal | Ordering::Less) => self,
         }
