@@ -701,6 +701,10 @@ pub mod codes {
         REDUCTION_STATE = "E0522";
         /// A part of a reduction uses more than single numbers.
         REDUCTION_VALUE = "E0523";
+        /// A schedule asks for something that there is not.
+        DIRECTIVE = "E0531";
+        /// A schedule asks for something that its kernel can't be given.
+        UNMET = "E0532";
 
         /// The file is too long.
         FILE_TOO_LONG = "E0601";

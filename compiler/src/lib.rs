@@ -29,6 +29,7 @@
 
 pub mod backend;
 pub mod diag;
+pub mod directives;
 pub mod emit;
 pub mod graph;
 pub mod graph_passes;
@@ -50,7 +51,7 @@ pub use act_runtime::{
     view_mut_strided, view_strided,
 };
 pub use backend::Engine;
+pub use directives::Normalizer;
 pub use front::{Error, compile, compile_file, compile_files, compile_kernels, compile_named, compile_with};
-pub use graph_passes::Normalizer;
 pub use pipeline::Options;
 pub use target::Target;

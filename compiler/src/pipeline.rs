@@ -8,10 +8,11 @@ use std::fmt::Display;
 use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError, Code, Engine, MachineCode};
-use crate::diag::{Diagnostics, FileId, Sources};
+use crate::diag::{Diagnostic, Diagnostics, FileId, Sources, codes};
+use crate::directives::{Directives, Normalizer};
 use crate::emit::{self, CompiledKernel, Later, Split};
 use crate::graph::{Decl, Graph, regions};
-use crate::graph_passes::decompose::{self, Choice, Found, Normalizer};
+use crate::graph_passes::decompose::{self, Choice, Found};
 use crate::graph_passes::fuse_again;
 use crate::loops::{self, Func, Verified};
 use crate::sema;
@@ -62,6 +63,15 @@ impl Options {
     /// The machine as the schedule sees it: with the vectors of the back end that is tried first.
     pub fn layout_target(&self) -> Target {
         machine(self, self.engine.attempts(&self.target)[0])
+    }
+
+    /// The options for a kernel whose `schedule` asks for something: what is chosen here counts more.
+    pub fn with(&self, directives: &Directives) -> Options {
+        let mut options = self.clone();
+        if let (Normalizer::Auto, Some(asked)) = (self.normalizer, directives.normalizer) {
+            options.normalizer = asked.value;
+        }
+        options
     }
 }
 
@@ -178,9 +188,34 @@ pub fn front(
     watch.stage(Stage::Ast, "", &Lazy(|| syntax::ast::dump(&tree)));
     syntax::uses::gather(&mut tree, file, sources)?;
     let chosen = sema::Options { dims: options.dims.clone(), dtypes: options.dtypes.clone() };
-    match &options.kernel {
+    let lowered = match &options.kernel {
         Some(name) => sema::lower_kernel(&tree, sources, name, &chosen),
         None => sema::lower(&tree, sources, &chosen),
+    }?;
+    let mut unmet = Diagnostics::new();
+    for graph in &lowered.graphs {
+        check_directives(graph, &mut unmet);
+    }
+    if unmet.has_errors() { Err(unmet) } else { Ok(lowered) }
+}
+
+/// Says what a `schedule` asks for and the kernel, as `sema` made it, can't be given.
+fn check_directives(graph: &Graph, unmet: &mut Diagnostics) {
+    let asked = graph.directives.normalizer.filter(|asked| asked.value != Normalizer::Auto);
+    let Some(asked) = asked else { return };
+    let mut graph = graph.clone();
+    for pass in graph_passes::PASSES {
+        (pass.run)(&mut graph);
+    }
+    if Found::of(&graph).is_empty() {
+        let message = format!("nothing in `{}` can be computed in this way", graph.name);
+        let error = Diagnostic::error(codes::UNMET, asked.span, message)
+            .with_note(
+                "`normalizer` speaks of a maximum and the sums of exponentials that it shifts, as in a softmax, \
+                 and of a mean and its squares",
+            )
+            .with_help("take the directive out");
+        unmet.push(error);
     }
 }
 
@@ -214,6 +249,8 @@ pub fn compile_graph(
     watch: &mut dyn Observer,
 ) -> Result<CompiledKernel, BackendError> {
     let signature = signature(&graph);
+    let options = &options.with(&graph.directives);
+    let most_threads = graph.directives.threads.map(|asked| asked.value);
     let kernel = graph.name.clone();
     watch.stage(Stage::Graph, &kernel, &graph);
     check_graph(options, "sema", &graph);
@@ -234,7 +271,7 @@ pub fn compile_graph(
     watch.graph(&graph);
 
     let found = Found::of(&graph);
-    match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
+    let compiled = match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
         Choice::One(normalizer) => {
             let graph = decomposed(graph, normalizer, None, options, watch);
             form(&signature, graph, normalizer, options, watch)
@@ -253,11 +290,13 @@ pub fn compile_graph(
             let later = Later::new(move || form(&own.0, later.clone(), long, &own.1, &mut Blind));
             Ok(CompiledKernel { split, ..CompiledKernel::open(signature, code, later) })
         }
-    }
+    }?;
+    Ok(CompiledKernel { most_threads, ..compiled })
 }
 
 /// The graph and the loop nests of the form of a kernel that is compiled at once, from its graph after [`graph_passes::PASSES`].
 pub fn first_form(graph: Graph, options: &Options) -> (Graph, regions::Regions) {
+    let options = &options.with(&graph.directives);
     let found = Found::of(&graph);
     let (normalizer, over) = match decompose::choose(&graph, &found, options.normalizer, options.long_row) {
         Choice::One(normalizer) => (normalizer, None),

@@ -64,6 +64,8 @@ pub struct Kernel {
     /// The form for calls that no variant is for.
     later: Option<Arc<Later>>,
     threads: usize,
+    /// The most threads of a call.
+    most_threads: usize,
     numerics_version: u32,
 }
 
@@ -147,7 +149,7 @@ impl Kernel {
         let inner =
             Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
         let (inner, numerics_version) = (Arc::new(inner), NUMERICS_VERSION);
-        Ok(Kernel { inner, split: None, later, threads: 1, numerics_version })
+        Ok(Kernel { inner, split: None, later, threads: 1, most_threads: usize::MAX, numerics_version })
     }
 
     /// The same kernel with another form of it, in which threads share what is in a row. `make` is asked for it once, by the
@@ -186,6 +188,12 @@ impl Kernel {
         self
     }
 
+    /// The same kernel, whose calls never use more threads than that (at least 1), however many they are offered.
+    pub fn with_most_threads(mut self, threads: usize) -> Kernel {
+        self.most_threads = threads.max(1);
+        self
+    }
+
     /// The same kernel, marked as compiled with this version of the numerics.
     pub(crate) fn with_numerics_version(mut self, version: u32) -> Kernel {
         self.numerics_version = version;
@@ -208,9 +216,18 @@ impl Kernel {
         &self.inner.abi
     }
 
-    /// How many threads a call uses; see [`Kernel::with_threads`].
+    /// How many threads a call uses; see [`Kernel::with_threads`] and [`Kernel::with_most_threads`].
     pub fn threads(&self) -> usize {
-        self.threads
+        self.at_most(self.threads)
+    }
+
+    /// That many threads, or as many as there may be.
+    #[inline]
+    fn at_most(&self, threads: usize) -> usize {
+        if threads != 0 && threads <= self.most_threads || self.most_threads == usize::MAX {
+            return threads;
+        }
+        thread_count(threads).min(self.most_threads)
     }
 
     /// Two kernels of one text with the same number here give the same bits for the same call.
@@ -254,17 +271,18 @@ impl Kernel {
         if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
             numbers = self.without_dim_params(numbers)?;
         }
-        if self.threads != 1
-            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
+        let threads = self.threads();
+        if threads != 1
+            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), threads)
         {
             return Ok(());
         }
         let given = |index: usize| numbers.get(index).copied();
-        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads: self.threads };
+        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads };
         if self.run_quickly(&call) {
             return Ok(());
         }
-        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), self.threads)
+        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), threads)
     }
 
     /// The shapes of the results for these array parameters (see [`Kernel::call`]).
@@ -306,6 +324,7 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
+        let threads = self.at_most(threads);
         if threads != 1 && self.run_split(inputs, outputs, numbers, asked, threads) {
             return Ok(());
         }
@@ -371,7 +390,7 @@ impl Kernel {
     ) -> bool {
         let given = |index: usize| numbers.get(index).copied();
         let defaults = numbers.is_empty();
-        self.run_quickly(&Call { inputs, outputs, given, defaults, threads: self.threads })
+        self.run_quickly(&Call { inputs, outputs, given, defaults, threads: self.threads() })
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.

@@ -31,6 +31,7 @@ mod random;
 mod reference;
 mod roundtrip;
 mod same_bits;
+mod schedules;
 mod split;
 mod stable;
 mod stages;

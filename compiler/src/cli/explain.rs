@@ -5,11 +5,12 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use act::diag::{Sources, Span};
+use act::directives::Normalizer;
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
 use act::graph_passes;
-use act::graph_passes::decompose::{self, Choice, Found, Normalizer};
+use act::graph_passes::decompose::{self, Choice, Found};
 use act::graph_passes::fuse::leaf;
 use act::graph_passes::ranges::{Ranges, is_shifted_exp_sum};
 use act::graph_passes::stabilise;
@@ -187,6 +188,8 @@ impl Report {
         stability: Vec<String>,
     ) -> Outcome<Report> {
         let signature = pipeline::signature(&graph);
+        let asked: Vec<String> = graph.directives.texts().collect();
+        let options = &options.with(&graph.directives);
         let mut story = Story::default();
         let code = pipeline::compile_graph(graph, options, &mut story).map_err(|error| error.to_string());
         let (Some(graph), Some(numeric)) = (story.graph, story.numeric) else {
@@ -197,7 +200,10 @@ impl Report {
         let normalizers = normalizers(&graph, &found, &choice, options);
         let (graph, regions) = pipeline::first_form(graph, options);
         let plan = schedule::plan(&graph, &regions, &options.layout_target());
-        let schedule = plan.display(&graph, &regions).to_string();
+        let mut schedule = plan.display(&graph, &regions).to_string();
+        if !asked.is_empty() {
+            schedule.push_str(&format!("  asked for in the text: {}\n", asked.join(", ")));
+        }
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));
         let locals = numeric.buffers.values().filter(|buffer| buffer.kind == BufferKind::Local);
@@ -473,7 +479,7 @@ fn normalizers(graph: &Graph, found: &Found, choice: &Choice, options: &Options)
     let moments = found.moments.iter().map(|&sum| {
         format!("{sum}, a sum over [{}], with squared distances from its mean", names(over(sum)))
     });
-    let way = |way: Normalizer| way.row().map_or(String::new(), |row| format!("{}: {}", row.name, row.doc));
+    let way = |way: Normalizer| way.row().map_or(String::new(), |row| format!("{}: {}", way.name(), row.doc));
     let asked = if options.normalizer == Normalizer::Auto { "for this size" } else { "as asked for" };
     let mut out: Vec<String> = shifted.chain(moments).collect();
     match choice {

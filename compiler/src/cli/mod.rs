@@ -25,7 +25,6 @@ mod words;
 use std::io::{IsTerminal as _, Write};
 
 use act::diag::{Diagnostics, Sources, render};
-use act::graph_passes::decompose::DECOMPOSITIONS;
 use act::{DType, Normalizer, Options, Target};
 
 /// When to colour messages.
@@ -164,8 +163,8 @@ impl Compile {
 /// A way to compute normalisers on the command line.
 pub fn normalizer(name: &str) -> Result<Normalizer, String> {
     Normalizer::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = DECOMPOSITIONS.iter().map(|row| row.name).collect();
-        format!("there is no way of that name; there are auto, {}", names.join(", "))
+        let names = Normalizer::ALL.map(Normalizer::name);
+        format!("there is no way of that name; there are {}", names.join(", "))
     })
 }
 

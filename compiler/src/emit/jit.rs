@@ -46,6 +46,7 @@ pub fn load(kernels: Vec<CompiledKernel>) -> Result<Module, EmitError> {
     let mut loaded = Vec::new();
     for (kernel, functions) in kernels.into_iter().zip(functions) {
         let (abi, split, later) = (kernel.abi(), kernel.split.clone(), kernel.later.clone());
+        let most_threads = kernel.most_threads;
         // The functions were compiled for this description and for a level that this machine has (checked
         // above), and live in `memory`. They access what the accesses of the verified loop IR say.
         let kernel = match later {
@@ -57,7 +58,10 @@ pub fn load(kernels: Vec<CompiledKernel>) -> Result<Module, EmitError> {
                 unsafe { Kernel::from_raw_open(kernel.signature, abi, functions, memory.clone(), make) }
             }
         };
-        let kernel = kernel.map_err(EmitError::new)?;
+        let mut kernel = kernel.map_err(EmitError::new)?;
+        if let Some(threads) = most_threads {
+            kernel = kernel.with_most_threads(threads as usize);
+        }
         loaded.push(match split {
             None => kernel,
             Some(split) => kernel.with_split(move || {

@@ -37,6 +37,8 @@ pub struct CompiledKernel {
     pub later: Option<Later>,
     /// Makes the form in which threads share what is in a row, where there is one. Object files don't have it.
     pub split: Option<Split>,
+    /// The most threads that its calls use, if its text says so.
+    pub most_threads: Option<u32>,
 }
 
 /// Makes the last variant of a kernel when it is first needed.
@@ -91,21 +93,28 @@ impl CompiledKernel {
         for (number, variant) in variants.iter_mut().enumerate() {
             variant.set_variant(number);
         }
-        CompiledKernel { signature, variants, later: None, split: None }
+        CompiledKernel { signature, variants, later: None, split: None, most_threads: None }
     }
 
     /// A kernel of one variant for some calls, and another for all others, which is made when it is needed.
     pub fn open(signature: Signature, mut variant: MachineCode, later: Later) -> CompiledKernel {
         assert!(variant.variant.guard.is_some(), "a variant before another one has a guard");
         variant.set_variant(0);
-        CompiledKernel { signature, variants: vec![variant], later: Some(later), split: None }
+        CompiledKernel {
+            signature,
+            variants: vec![variant],
+            later: Some(later),
+            split: None,
+            most_threads: None,
+        }
     }
 
     /// The kernel with all its variants made, as object files have it.
     pub fn complete(self) -> Result<CompiledKernel, BackendError> {
         let Some(later) = &self.later else { return Ok(self) };
         let variants = self.variants.into_iter().chain(later.make()?.variants);
-        Ok(CompiledKernel { split: self.split, ..CompiledKernel::new(self.signature, variants.collect()) })
+        let CompiledKernel { split, most_threads, .. } = self;
+        Ok(CompiledKernel { split, most_threads, ..CompiledKernel::new(self.signature, variants.collect()) })
     }
 
     /// What its code expects.

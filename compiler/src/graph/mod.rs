@@ -121,6 +121,7 @@
 use cranelift_entity::{PrimaryMap, entity_impl};
 
 use crate::diag::Span;
+use crate::directives::Directives;
 use crate::ops::{Prim, Reduction, Scan};
 use crate::types::{DType, Dim, DimId, DimSet, small};
 
@@ -391,6 +392,8 @@ pub struct Graph {
     pub dims: PrimaryMap<DimId, Dim>,
     /// Names and values of its dimension parameters.
     pub dim_params: Vec<(String, i64)>,
+    /// What its `schedule` item asks for.
+    pub directives: Directives,
     /// Parameters, in the order of the text. Node `i` is parameter `i`.
     pub params: Vec<Decl>,
     /// The reductions of the text that nodes use.
@@ -425,6 +428,7 @@ impl Graph {
             doc: String::new(),
             dims: PrimaryMap::new(),
             dim_params: Vec::new(),
+            directives: Directives::default(),
             params: Vec::new(),
             folds: PrimaryMap::new(),
             repeats: PrimaryMap::new(),

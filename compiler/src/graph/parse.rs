@@ -8,6 +8,7 @@ use std::fmt;
 use super::folds::Stage;
 use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, RepeatId, Steps, folds};
 use crate::diag::Span;
+use crate::directives::{self, Value};
 use crate::ops::{Prim, Reduction, Scan, Term};
 use crate::types::{DType, Dim, DimId, DimKind, DimSet, MAX_DIMS, SizeExpr};
 
@@ -143,6 +144,7 @@ impl Reader<'_> {
                 {
                     self.part(word, &mut tokens)?;
                 }
+                "schedule" => self.directives(&mut tokens)?,
                 "repeats" => self.repeats(&mut tokens)?,
                 other => {
                     let message = "expected a node, `dims`, `with`, `repeats` or `doc`";
@@ -243,6 +245,23 @@ impl Reader<'_> {
             let name = tokens.word()?.to_owned();
             tokens.mark("=")?;
             self.graph.dim_params.push((name, number(tokens.word()?)?));
+            if !tokens.eat(",") {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `normalizer = online, threads = 1`, after the word `schedule`.
+    fn directives(&mut self, tokens: &mut Tokens<'_>) -> Result<()> {
+        loop {
+            let name = tokens.word()?;
+            let row = directives::row(name).ok_or_else(|| format!("there is no directive `{name}`"))?;
+            tokens.mark("=")?;
+            let word = tokens.word()?;
+            let value = word.parse().map_or(Value::Word(word), Value::Number);
+            if !(row.set)(&mut self.graph.directives, value, Span::NONE) {
+                return Err(format!("`{name}` can't be `{word}`"));
+            }
             if !tokens.eat(",") {
                 return Ok(());
             }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Constant, Decl, Fold, FoldId, Graph, Node, NodeId, Op, Steps};
+use crate::directives::Directives;
 use crate::types::{DType, DimId, DimKind, DimSet, SizeExpr};
 
 /// The text form; what [`parse`](super::parse::parse) reads.
@@ -103,6 +104,9 @@ fn print_dims(out: &mut String, graph: &Graph, names: &DimNames) {
     if !graph.dim_params.is_empty() {
         let values = graph.dim_params.iter().map(|(name, value)| format!("{name} = {value}"));
         let _ = writeln!(out, "  with {}", join(values));
+    }
+    if graph.directives != Directives::default() {
+        let _ = writeln!(out, "  schedule {}", join(graph.directives.texts()));
     }
     if !graph.repeats.is_empty() {
         let steps = graph.repeats.iter().map(|(id, steps)| match steps {

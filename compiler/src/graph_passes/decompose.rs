@@ -19,33 +19,16 @@ mod two_pass;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::directives::Normalizer;
 use crate::graph::{Fold, Graph, NodeId};
 use crate::types::{DimSet, SizeExpr};
 
 use shifted::Terms;
 
-/// What is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Normalizer {
-    /// By the sizes of what is reduced.
-    #[default]
-    Auto,
-    /// The maximum, then the exponentials, which are kept, and their sums, then what is made of both.
-    Reload,
-    /// The same, with the exponentials computed again.
-    Recompute,
-    /// Maximum and sums in one pass, block by block; the exponentials are computed again.
-    Online,
-    /// The same, with sums as mantissa and exponent.
-    TwoPass,
-}
-
 /// A way to compute a maximum and the sums that it shifts.
 pub struct Decomposition {
     /// Which it is.
     pub normalizer: Normalizer,
-    /// Its name in the program.
-    pub name: &'static str,
     /// What it does, in one sentence.
     pub doc: &'static str,
     /// Whether exponentials are kept rather than computed again.
@@ -67,28 +50,24 @@ struct Folding {
 pub static DECOMPOSITIONS: [Decomposition; 4] = [
     Decomposition {
         normalizer: Normalizer::Reload,
-        name: "reload",
         doc: "three looks at a row; the exponentials are kept and read again",
         keeps: true,
         fold: None,
     },
     Decomposition {
         normalizer: Normalizer::Recompute,
-        name: "recompute",
         doc: "three looks at a row; the exponentials are computed twice",
         keeps: false,
         fold: None,
     },
     Decomposition {
         normalizer: Normalizer::Online,
-        name: "online",
         doc: "two looks at a row: maximum and sums in one, rescaled from block to block",
         keeps: true,
         fold: Some(Folding { make: online::fold, numbers: online::NUMBERS, finish: online::finish }),
     },
     Decomposition {
         normalizer: Normalizer::TwoPass,
-        name: "two_pass",
         doc: "two looks at a row: sums as mantissa and exponent, rescaled by powers of two",
         keeps: true,
         fold: Some(Folding { make: two_pass::fold, numbers: two_pass::NUMBERS, finish: two_pass::finish }),
@@ -96,19 +75,6 @@ pub static DECOMPOSITIONS: [Decomposition; 4] = [
 ];
 
 impl Normalizer {
-    /// Its name in the program.
-    pub fn name(self) -> &'static str {
-        self.row().map_or("auto", |row| row.name)
-    }
-
-    /// The one of that name.
-    pub fn from_name(name: &str) -> Option<Normalizer> {
-        match name {
-            "auto" => Some(Normalizer::Auto),
-            _ => DECOMPOSITIONS.iter().find(|row| row.name == name).map(|row| row.normalizer),
-        }
-    }
-
     /// Its row in the table; none of `auto`.
     pub fn row(self) -> Option<&'static Decomposition> {
         DECOMPOSITIONS.iter().find(|row| row.normalizer == self)

@@ -10,7 +10,6 @@
 
 use crate::graph::{Fold, Graph};
 
-pub use decompose::Normalizer;
 pub use fuse::{fuse, fuse_again};
 
 pub mod arith;

@@ -18,6 +18,8 @@ pub(super) struct Items<'a> {
     pub(super) kernels: Vec<(&'a ast::Item, &'a ast::Kernel)>,
     /// Examples in the order of the text.
     pub(super) examples: Vec<(&'a ast::Item, &'a ast::ExampleDecl)>,
+    /// Schedules in the order of the text.
+    pub(super) schedules: Vec<&'a ast::ScheduleDecl>,
     /// Reductions.
     pub(super) reductions: FxHashMap<&'a str, &'a ast::ReductionDecl>,
 }
@@ -31,6 +33,7 @@ impl<'a> Items<'a> {
             const_list: Vec::new(),
             kernels: Vec::new(),
             examples: Vec::new(),
+            schedules: Vec::new(),
             reductions: FxHashMap::default(),
         };
         let mut kernel_spans: FxHashMap<&'a str, Span> = FxHashMap::default();
@@ -52,9 +55,7 @@ impl<'a> Items<'a> {
                     Some(first) => diagnostics.push(duplicate("reduction", &reduction.name, first.name.span)),
                     None => drop(items.reductions.insert(reduction.name.as_str(), reduction)),
                 },
-                ItemKind::Schedule(schedule) => {
-                    diagnostics.push(not_yet("a `schedule`", schedule.kernel.span))
-                }
+                ItemKind::Schedule(schedule) => items.schedules.push(schedule),
                 ItemKind::Example(example) => items.examples.push((item, example)),
                 // `syntax::uses` has put the items of the file beside those of this one.
                 ItemKind::Use(_) => {}

@@ -17,6 +17,7 @@
 //! | `infer` | dtypes: what a function's operands become |
 //! | `number` | numbers that are known while compiling |
 //! | `builtin`, `prelude` | the functions there are |
+//! | `schedule` | `schedule` items |
 //! | `suggest` | "did you mean" |
 //!
 //! A kernel is lowered even if another one, or another part of it, is wrong, so that one run reports as many mistakes
@@ -46,6 +47,7 @@ pub mod prelude;
 mod reductions;
 mod repeat;
 mod resolve;
+mod schedule;
 mod suggest;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -184,9 +186,15 @@ impl<'a> Session<'a> {
     fn run(mut self, kernels: &[KernelItem<'a>], options: &Options) -> Result<Lowered, Diagnostics> {
         lower::evaluate_consts(&mut self);
         let examples = examples::collect(&mut self);
+        let schedules = schedule::collect(&mut self);
         let mut graphs = Vec::new();
         for &(item, kernel) in kernels {
-            graphs.extend(lower::lower_kernel(&mut self, (item, kernel), options));
+            let graph = lower::lower_kernel(&mut self, (item, kernel), options);
+            let asked = schedules.iter().find(|(name, _)| *name == kernel.name.as_str());
+            graphs.extend(graph.map(|graph| match asked {
+                Some((_, directives)) => Graph { directives: directives.clone(), ..graph },
+                None => graph,
+            }));
         }
         if self.diagnostics.has_errors() {
             // What is not understood may have been meant as the use of a name.
