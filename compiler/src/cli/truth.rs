@@ -5,6 +5,8 @@
 //! before it, and its own, may have made of it. Where the bound of the result is more than a millionth of its last place in
 //! `f32`, or something could not be bounded (cancellation, an undecided comparison, overflow), the formula is computed again by
 //! the oracle's own arithmetic, [`eval::apply`].
+//!
+//! `log(1 + exp(x))` is bounded as a whole: step by step it has nothing but the 1 for most numbers, and leaves every range for others.
 
 use act::DType;
 use act::graph::wide::Wide;
@@ -23,6 +25,8 @@ enum Step {
 /// A kernel whose result at a place is a function of its one input there.
 pub struct Formula {
     steps: Vec<Step>,
+    /// For a step that is `log(1 + exp(x))`, which one is `x`.
+    softplus: Vec<Option<usize>>,
     result: usize,
 }
 
@@ -81,7 +85,8 @@ impl Formula {
             });
         }
         let result = graph.results.first().map(|(_, value)| index(value))?;
-        Some(Formula { steps, result })
+        let softplus = (0..steps.len()).map(|at| softplus_of(&steps, at)).collect();
+        Some(Formula { steps, softplus, result })
     }
 
     /// Space for [`Formula::value`].
@@ -106,7 +111,11 @@ impl Formula {
     fn near(&self, x: f64, values: &mut Vec<Near>) -> Near {
         let exact = |value: f64| Near { value, off: 0.0 };
         values.clear();
-        for step in &self.steps {
+        for (step, softplus) in self.steps.iter().zip(&self.softplus) {
+            if let Some(operand) = softplus {
+                values.push(estimate_softplus(values[*operand]));
+                continue;
+            }
             values.push(match step {
                 Step::Input => exact(x),
                 Step::Number(value) => exact(*value),
@@ -159,12 +168,53 @@ impl Formula {
     }
 }
 
+/// The step that `log(1 + exp(x))` at `at` has as `x`.
+fn softplus_of(steps: &[Step], at: usize) -> Option<usize> {
+    let through = |mut at: usize| {
+        while let Step::Same(value) = steps[at] {
+            at = value;
+        }
+        at
+    };
+    let only = |at: usize, wanted: Prim| match &steps[through(at)] {
+        Step::Prim(prim, _, args) if *prim == wanted => Some(args),
+        _ => None,
+    };
+    let is_one = |at: usize| matches!(steps[through(at)], Step::Number(1.0));
+    if let Some(args) = only(at, Prim::Log1p) {
+        return Some(only(args[0], Prim::Exp)?[0]);
+    }
+    let sum = only(only(at, Prim::Log)?[0], Prim::Add)?;
+    let exp = if is_one(sum[0]) {
+        sum[1]
+    } else if is_one(sum[1]) {
+        sum[0]
+    } else {
+        return None;
+    };
+    Some(only(exp, Prim::Exp)?[0])
+}
+
+/// `log(1 + exp(x))`.
+fn estimate_softplus(a: Near) -> Near {
+    let x = a.value;
+    // Both ways are within a few roundings: neither cancels.
+    let value = if x > 40.0 { x + core_math::exp(-x) } else { core_math::log1p(core_math::exp(x)) };
+    let Near { value, off } = smooth(a, value, core_math::exp(x).min(1.0));
+    Near { value, off: off + 4.0 * HALF * value }
+}
+
 /// A value of which nothing is known.
 const UNKNOWN: Near = Near { value: f64::NAN, off: f64::INFINITY };
 
 /// A value whose bound is `off` and the rounding of the value itself.
 fn rounded(value: f64, off: f64) -> Near {
     if value.is_finite() { Near { value, off: off + value.abs() * HALF + LEAST } } else { UNKNOWN }
+}
+
+/// Whether a number is far enough from the ends of the range for what a product lacks to be a number.
+fn is_normal(value: f64) -> bool {
+    value == 0.0 || (1e-250..1e250).contains(&value.abs())
 }
 
 /// A yes or no, if the operands' difference is larger than what they may be off.
@@ -213,6 +263,11 @@ fn estimate(prim: Prim, [a, b, c]: [Near; 3]) -> Near {
     match prim {
         Prim::Add => rounded(x + y, a.off + b.off),
         Prim::Sub => rounded(x - y, a.off + b.off),
+        // Exact: so are all products of two `f32`.
+        Prim::Mul if a.off + b.off == 0.0 && is_normal(x * y) && x.mul_add(y, -(x * y)) == 0.0 => {
+            Near { value: x * y, off: 0.0 }
+        }
+        Prim::Div if b.off == 0.0 && y == 1.0 => a,
         Prim::Mul => rounded(x * y, x.abs() * b.off + y.abs() * a.off + a.off * b.off),
         Prim::Div if y.abs() > 2.0 * b.off => {
             let value = x / y;
