@@ -1,0 +1,185 @@
+//! The accuracy class `strict`: what a kernel of `f32` computes place by place with elementary functions is computed in `f64`
+//! and rounded once, so that the last digits are right where the result is far smaller than its input, too.
+//!
+//! Nodes of `f32` that are functions of their operands place by place hang together where one is an operand of another. Such
+//! a part becomes `f64` if an elementary function is among it (the reciprocal square root, which is as good as a quotient, aside); what enters is converted, exactly,
+//! and what leaves is rounded. `1 + erf(x)` becomes `erfc(-x)`, in kernels of `f64` as well: nothing else of the library's
+//! functions cancels for good.
+//!
+//! What runs over places stays what it is, and so does what is computed for it: operands of reductions, scans, loops and
+//! computed positions. Where `stabilise` shifts exponentials of a reduction, or divides a norm's elements by the largest, what depends on a reduction stays as well: the
+//! pass sees such forms in one dtype.
+//!
+//! Runs before all other passes, so that constants are `f64` when they are folded; only where the options or the text ask for
+//! it. Leaves conversions that nothing uses (dce). Numeric: sees no target.
+
+use cranelift_entity::SecondaryMap;
+use rustc_hash::FxHashMap;
+
+use super::rewrite::{constant, rebuild};
+use super::stabilise;
+use crate::graph::{Constant, Graph, Node, NodeId, Op};
+use crate::ops::{Class, Prim, Typing};
+use crate::types::DType;
+
+/// The pass.
+pub fn run(graph: &mut Graph) {
+    let wide = Parts::of(graph).wide;
+    // For each value that is rounded, the one that is not; and exact conversions of others.
+    let mut exact: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    rebuild(graph, |graph, old, mut node| {
+        if wide[old] {
+            for arg in node.op.args_mut() {
+                *arg = widened(graph, *arg, &mut exact);
+            }
+            if node.dtype == DType::F32 {
+                node.dtype = DType::F64;
+            }
+        }
+        let Node { dtype, dims, span, .. } = node;
+        if let Some(x) = one_plus_erf(graph, &node) {
+            let minus = graph.add(Op::Prim(Prim::Neg, vec![x]), dtype, span);
+            node.op = Op::Prim(Prim::Erfc, vec![minus]);
+        }
+        let value = graph.nodes.push(node);
+        if !wide[old] || dtype != DType::F64 {
+            return value;
+        }
+        let rounded = graph.add_with_dims(Op::Convert(value), DType::F32, dims, span);
+        exact.insert(rounded, value);
+        rounded
+    });
+}
+
+/// A value of `f32` as `f64`; others as they are.
+fn widened(graph: &mut Graph, value: NodeId, exact: &mut FxHashMap<NodeId, NodeId>) -> NodeId {
+    let Node { dtype, dims, span, .. } = graph.nodes[value];
+    if dtype != DType::F32 {
+        return value;
+    }
+    if let Some(&known) = exact.get(&value) {
+        return known;
+    }
+    let op = match constant(graph, value) {
+        Some(number) => Op::Const(Constant::new(DType::F64, number.value())),
+        None => Op::Convert(value),
+    };
+    let wide = graph.add_with_dims(op, DType::F64, dims, span);
+    exact.insert(value, wide);
+    wide
+}
+
+/// The x of `1 + erf(x)` in `f64`, where both have the same dimensions.
+fn one_plus_erf(graph: &Graph, node: &Node) -> Option<NodeId> {
+    let Op::Prim(Prim::Add, args) = &node.op else { return None };
+    let erf = |value: NodeId| match &graph.nodes[value].op {
+        Op::Prim(Prim::Erf, args) if graph.nodes[value].dims == node.dims => Some(args[0]),
+        _ => None,
+    };
+    let is_one = |value: NodeId| {
+        let value = if let Op::Broadcast(repeated) = graph.nodes[value].op { repeated } else { value };
+        constant(graph, value).is_some_and(|number| number.value() == 1.0)
+    };
+    let pair = |a: NodeId, b: NodeId| erf(a).filter(|_| is_one(b));
+    if node.dtype != DType::F64 {
+        return None;
+    }
+    pair(args[0], args[1]).or_else(|| pair(args[1], args[0]))
+}
+
+/// The parts of a graph that hang together.
+struct Parts {
+    /// Nodes that are computed in `f64`.
+    wide: SecondaryMap<NodeId, bool>,
+}
+
+impl Parts {
+    fn of(graph: &Graph) -> Parts {
+        let kept = kept(graph);
+        let belongs = |id: NodeId| is_pointwise(graph, &graph.nodes[id]) && !kept[id];
+        let mut leader: SecondaryMap<NodeId, Option<NodeId>> = SecondaryMap::new();
+        let mut calls: SecondaryMap<NodeId, bool> = SecondaryMap::new();
+        for (id, node) in graph.nodes.iter().filter(|(id, _)| belongs(*id)) {
+            calls[id] |= matches!(node.op, Op::Prim(prim, _) if counts(prim));
+            for &arg in node.op.args().iter().filter(|arg| belongs(**arg)) {
+                let (own, other) = (first(&leader, id), first(&leader, arg));
+                if own != other {
+                    leader[own] = Some(other);
+                    calls[other] |= calls[own];
+                }
+            }
+            let own = first(&leader, id);
+            calls[own] |= calls[id];
+        }
+        let mut wide = SecondaryMap::new();
+        for id in graph.nodes.keys().filter(|id| belongs(*id)) {
+            wide[id] = calls[first(&leader, id)];
+        }
+        Parts { wide }
+    }
+}
+
+/// The node that stands for a part.
+fn first(leader: &SecondaryMap<NodeId, Option<NodeId>>, mut id: NodeId) -> NodeId {
+    while let Some(next) = leader[id] {
+        id = next;
+    }
+    id
+}
+
+/// Whether an elementary function asks for more digits.
+fn counts(prim: Prim) -> bool {
+    prim.class() == Class::Expanded && prim != Prim::Rsqrt
+}
+
+/// Whether a node is a function of its operands place by place, computes in `f32`, and is no less that in `f64`.
+fn is_pointwise(graph: &Graph, node: &Node) -> bool {
+    let is_f32 = |id: &NodeId| graph.nodes[*id].dtype == DType::F32;
+    match &node.op {
+        Op::Broadcast(value) => is_f32(value),
+        Op::Prim(Prim::NextUp, _) => false,
+        Op::Prim(prim, args) => match prim.typing() {
+            Typing::Compare => args.iter().all(is_f32),
+            _ => node.dtype == DType::F32 && args.iter().any(is_f32),
+        },
+        _ => false,
+    }
+}
+
+/// What stays as it is, whatever it is part of.
+fn kept(graph: &Graph) -> SecondaryMap<NodeId, bool> {
+    let mut kept = SecondaryMap::new();
+    for (id, node) in graph.nodes.iter().rev() {
+        let runs = match node.op {
+            Op::Reduce { .. }
+            | Op::Fold { .. }
+            | Op::Scan { .. }
+            | Op::KthLargest { .. }
+            | Op::Carry { .. }
+            | Op::Final { .. }
+            | Op::Rename { .. }
+            | Op::Gather { .. } => true,
+            Op::Param(_)
+            | Op::Const(_)
+            | Op::Index(_)
+            | Op::Size(_)
+            | Op::Prim(..)
+            | Op::Convert(_)
+            | Op::Slice { .. }
+            | Op::Stack { .. }
+            | Op::Broadcast(_)
+            | Op::Step(_) => false,
+        };
+        if runs || kept[id] {
+            node.op.args().iter().for_each(|&arg| kept[arg] = true);
+        }
+    }
+    if stabilise::report(graph).shifts_reductions() {
+        let mut depends: SecondaryMap<NodeId, bool> = SecondaryMap::new();
+        for (id, node) in &graph.nodes {
+            depends[id] = node.op.runs_over().is_some() || node.op.args().iter().any(|&arg| depends[arg]);
+            kept[id] |= depends[id];
+        }
+    }
+    kept
+}
