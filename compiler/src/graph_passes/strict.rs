@@ -6,9 +6,10 @@
 //! and what leaves is rounded. `1 + erf(x)` becomes `erfc(-x)`, in kernels of `f64` as well: nothing else of the library's
 //! functions cancels for good.
 //!
-//! What runs over places stays what it is, and so does what is computed for it: operands of reductions, scans, loops and
-//! computed positions. Where `stabilise` shifts exponentials of a reduction, or divides a norm's elements by the largest, what depends on a reduction stays as well: the
-//! pass sees such forms in one dtype.
+//! What runs over places (reductions, scans, loops, computed positions) stays what it is, and its operands stay `f32`: a value that is such an operand and
+//! also part of what becomes `f64` is computed twice. Where `stabilise` shifts exponentials of a reduction, or divides a
+//! norm's elements by the largest, all that a value depending on a reduction is made of stays as well: that pass sees such
+//! forms in one dtype.
 //!
 //! Runs before all other passes, so that constants are `f64` when they are folded; only where the options or the text ask for
 //! it. Leaves conversions that nothing uses (dce). Numeric: sees no target.
@@ -24,31 +25,37 @@ use crate::types::DType;
 
 /// The pass.
 pub fn run(graph: &mut Graph) {
-    let wide = Parts::of(graph).wide;
+    let (wide, narrow) = (wide(graph), feeding(graph));
     // For each value that is rounded, the one that is not; and exact conversions of others.
     let mut exact: FxHashMap<NodeId, NodeId> = FxHashMap::default();
     rebuild(graph, |graph, old, mut node| {
-        if wide[old] {
-            for arg in node.op.args_mut() {
-                *arg = widened(graph, *arg, &mut exact);
-            }
-            if node.dtype == DType::F32 {
-                node.dtype = DType::F64;
-            }
-        }
         let Node { dtype, dims, span, .. } = node;
-        if let Some(x) = one_plus_erf(graph, &node) {
-            let minus = graph.add(Op::Prim(Prim::Neg, vec![x]), dtype, span);
-            node.op = Op::Prim(Prim::Erfc, vec![minus]);
+        if !wide[old] {
+            return push(graph, node);
         }
-        let value = graph.nodes.push(node);
-        if !wide[old] || dtype != DType::F64 {
-            return value;
+        let as_it_was = narrow[old].then(|| graph.nodes.push(node.clone()));
+        for arg in node.op.args_mut() {
+            *arg = widened(graph, *arg, &mut exact);
         }
-        let rounded = graph.add_with_dims(Op::Convert(value), DType::F32, dims, span);
+        if dtype != DType::F32 {
+            return as_it_was.unwrap_or_else(|| graph.nodes.push(node));
+        }
+        node.dtype = DType::F64;
+        let value = push(graph, node);
+        let rounded =
+            as_it_was.unwrap_or_else(|| graph.add_with_dims(Op::Convert(value), DType::F32, dims, span));
         exact.insert(rounded, value);
         rounded
     });
+}
+
+/// Adds a node; `1 + erf(x)` of `f64` as `erfc(-x)`.
+fn push(graph: &mut Graph, mut node: Node) -> NodeId {
+    if let Some(x) = one_plus_erf(graph, &node) {
+        let minus = graph.add(Op::Prim(Prim::Neg, vec![x]), node.dtype, node.span);
+        node.op = Op::Prim(Prim::Erfc, vec![minus]);
+    }
+    graph.nodes.push(node)
 }
 
 /// A value of `f32` as `f64`; others as they are.
@@ -87,36 +94,27 @@ fn one_plus_erf(graph: &Graph, node: &Node) -> Option<NodeId> {
     pair(args[0], args[1]).or_else(|| pair(args[1], args[0]))
 }
 
-/// The parts of a graph that hang together.
-struct Parts {
-    /// Nodes that are computed in `f64`.
-    wide: SecondaryMap<NodeId, bool>,
-}
-
-impl Parts {
-    fn of(graph: &Graph) -> Parts {
-        let kept = kept(graph);
-        let belongs = |id: NodeId| is_pointwise(graph, &graph.nodes[id]) && !kept[id];
-        let mut leader: SecondaryMap<NodeId, Option<NodeId>> = SecondaryMap::new();
-        let mut calls: SecondaryMap<NodeId, bool> = SecondaryMap::new();
-        for (id, node) in graph.nodes.iter().filter(|(id, _)| belongs(*id)) {
-            calls[id] |= matches!(node.op, Op::Prim(prim, _) if counts(prim));
-            for &arg in node.op.args().iter().filter(|arg| belongs(**arg)) {
-                let (own, other) = (first(&leader, id), first(&leader, arg));
-                if own != other {
-                    leader[own] = Some(other);
-                    calls[other] |= calls[own];
-                }
+/// Which nodes are computed in `f64`.
+fn wide(graph: &Graph) -> SecondaryMap<NodeId, bool> {
+    let kept = kept(graph);
+    let belongs = |id: NodeId| is_pointwise(graph, &graph.nodes[id]) && !kept[id];
+    let mut leader: SecondaryMap<NodeId, Option<NodeId>> = SecondaryMap::new();
+    let mut calls: SecondaryMap<NodeId, bool> = SecondaryMap::new();
+    for (id, node) in graph.nodes.iter().filter(|(id, _)| belongs(*id)) {
+        for &arg in node.op.args().iter().filter(|arg| belongs(**arg)) {
+            let (own, other) = (first(&leader, id), first(&leader, arg));
+            if own != other {
+                leader[own] = Some(other);
+                calls[other] |= calls[own];
             }
-            let own = first(&leader, id);
-            calls[own] |= calls[id];
         }
-        let mut wide = SecondaryMap::new();
-        for id in graph.nodes.keys().filter(|id| belongs(*id)) {
-            wide[id] = calls[first(&leader, id)];
-        }
-        Parts { wide }
+        calls[first(&leader, id)] |= matches!(node.op, Op::Prim(prim, _) if counts(prim));
     }
+    let mut wide = SecondaryMap::new();
+    for id in graph.nodes.keys().filter(|id| belongs(*id)) {
+        wide[id] = calls[first(&leader, id)];
+    }
+    wide
 }
 
 /// The node that stands for a part.
@@ -146,9 +144,9 @@ fn is_pointwise(graph: &Graph, node: &Node) -> bool {
     }
 }
 
-/// What stays as it is, whatever it is part of.
-fn kept(graph: &Graph) -> SecondaryMap<NodeId, bool> {
-    let mut kept = SecondaryMap::new();
+/// What the operands of all that runs over places are made of.
+fn feeding(graph: &Graph) -> SecondaryMap<NodeId, bool> {
+    let mut feeding = SecondaryMap::new();
     for (id, node) in graph.nodes.iter().rev() {
         let runs = match node.op {
             Op::Reduce { .. }
@@ -170,15 +168,26 @@ fn kept(graph: &Graph) -> SecondaryMap<NodeId, bool> {
             | Op::Broadcast(_)
             | Op::Step(_) => false,
         };
-        if runs || kept[id] {
-            node.op.args().iter().for_each(|&arg| kept[arg] = true);
+        if runs || feeding[id] {
+            node.op.args().iter().for_each(|&arg| feeding[arg] = true);
         }
     }
-    if stabilise::report(graph).shifts_reductions() {
-        let mut depends: SecondaryMap<NodeId, bool> = SecondaryMap::new();
-        for (id, node) in &graph.nodes {
-            depends[id] = node.op.runs_over().is_some() || node.op.args().iter().any(|&arg| depends[arg]);
-            kept[id] |= depends[id];
+    feeding
+}
+
+/// What stays, whatever it is part of: in a kernel whose exponentials are shifted, all that a value is made of that depends
+/// on a reduction.
+fn kept(graph: &Graph) -> SecondaryMap<NodeId, bool> {
+    let mut kept = SecondaryMap::new();
+    if !stabilise::report(graph).shifts_reductions() {
+        return kept;
+    }
+    for (id, node) in &graph.nodes {
+        kept[id] = node.op.runs_over().is_some() || node.op.args().iter().any(|&arg| kept[arg]);
+    }
+    for (id, node) in graph.nodes.iter().rev().filter(|(_, node)| !matches!(node.op, Op::Param(_))) {
+        if kept[id] {
+            node.op.args().iter().for_each(|&arg| kept[arg] = true);
         }
     }
     kept
