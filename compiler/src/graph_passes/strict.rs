@@ -6,6 +6,9 @@
 //! and what leaves is rounded. `1 + erf(x)` becomes `erfc(-x)`, in kernels of `f64` as well: nothing else of the library's
 //! functions cancels for good.
 //!
+//! A constant that is the `f32` nearest to the square root of 1/2, to pi and the like becomes the `f64` nearest to it: see [`meant`]. Other
+//! constants stay the `f32` that the text means by them.
+//!
 //! What runs over places (reductions, scans, loops, computed positions) stays what it is, and its operands stay `f32`: a value that is such an operand and
 //! also part of what becomes `f64` is computed twice. Where `stabilise` shifts exponentials of a reduction, or divides a
 //! norm's elements by the largest, all that a value depending on a reduction is made of stays as well: that pass sees such
@@ -68,12 +71,31 @@ fn widened(graph: &mut Graph, value: NodeId, exact: &mut FxHashMap<NodeId, NodeI
         return known;
     }
     let op = match constant(graph, value) {
-        Some(number) => Op::Const(Constant::new(DType::F64, number.value())),
+        Some(number) => Op::Const(Constant::new(DType::F64, meant(number))),
         None => Op::Convert(value),
     };
     let wide = graph.add_with_dims(op, DType::F64, dims, span);
     exact.insert(value, wide);
     wide
+}
+
+/// What a constant of `f32` stands for: one of a few irrational numbers, rounded to `f64` instead, or itself.
+pub fn meant(number: Constant) -> f64 {
+    use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_SQRT_PI, FRAC_PI_2, LN_2, LOG2_E, PI, SQRT_2};
+    let value = number.value();
+    let known = [
+        FRAC_1_SQRT_2,
+        SQRT_2,
+        FRAC_2_SQRT_PI * FRAC_1_SQRT_2,
+        FRAC_2_SQRT_PI * SQRT_2,
+        PI,
+        FRAC_PI_2,
+        FRAC_1_PI,
+        LN_2,
+        LOG2_E,
+    ];
+    let is_f32 = number.dtype == DType::F32;
+    known.into_iter().find(|&exact| is_f32 && f64::from(exact as f32) == value).unwrap_or(value)
 }
 
 /// The x of `1 + erf(x)` in `f64`, where both have the same dimensions.
