@@ -1,8 +1,8 @@
 //! What a kernel's `schedule` item may ask for: how its results are computed, not what they are.
 //!
 //! [`TABLE`] has a row for each directive. `sema` reads the item by it and puts the [`Directives`] on the graph; the pipeline
-//! takes what the options leave open from there. Of the directives only `normalizer` may change bits, as the option of that
-//! name does.
+//! takes what the options leave open from there. Of the directives `normalizer` and `accuracy` may change bits, as the options
+//! of these names do.
 
 use crate::diag::Span;
 
@@ -49,6 +49,34 @@ impl Normalizer {
     }
 }
 
+/// How accurate the functions of single places are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Accuracy {
+    /// Errors are small beside the input or the result, whichever is larger.
+    #[default]
+    Default,
+    /// Errors are small beside the result; see [`crate::graph_passes::strict`].
+    Strict,
+}
+
+impl Accuracy {
+    /// All, the default first.
+    pub const ALL: [Accuracy; 2] = [Accuracy::Default, Accuracy::Strict];
+
+    /// Its name in texts and in the program.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Accuracy::Default => "default",
+            Accuracy::Strict => "strict",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Accuracy> {
+        Accuracy::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
 /// A value that a text asks for, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked<T> {
@@ -63,6 +91,8 @@ pub struct Asked<T> {
 pub struct Directives {
     /// How normalisers are computed.
     pub normalizer: Option<Asked<Normalizer>>,
+    /// How accurate functions of single places are.
+    pub accuracy: Option<Asked<Accuracy>>,
     /// The most threads that a call uses.
     pub threads: Option<Asked<u32>>,
 }
@@ -105,12 +135,18 @@ pub struct Row {
 }
 
 /// All directives.
-pub static TABLE: [Row; 2] = [
+pub static TABLE: [Row; 3] = [
     Row {
         name: "normalizer",
         values: || Values::Words(Normalizer::ALL.iter().map(|way| way.name()).collect()),
         set: |directives, value, span| word(value, Normalizer::from_name, span, &mut directives.normalizer),
         get: |directives| directives.normalizer.map(|asked| asked.value.name().to_owned()),
+    },
+    Row {
+        name: "accuracy",
+        values: || Values::Words(Accuracy::ALL.iter().map(|class| class.name()).collect()),
+        set: |directives, value, span| word(value, Accuracy::from_name, span, &mut directives.accuracy),
+        get: |directives| directives.accuracy.map(|asked| asked.value.name().to_owned()),
     },
     Row {
         name: "threads",

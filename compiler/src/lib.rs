@@ -51,7 +51,7 @@ pub use act_runtime::{
     view_mut_strided, view_strided,
 };
 pub use backend::Engine;
-pub use directives::Normalizer;
+pub use directives::{Accuracy, Normalizer};
 pub use front::{Error, compile, compile_file, compile_files, compile_kernels, compile_named, compile_with};
 pub use pipeline::Options;
 pub use target::Target;

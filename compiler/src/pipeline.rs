@@ -9,7 +9,7 @@ use act_runtime::abi::{DType, DimDecl, ParamDecl, ParamKind, Signature};
 
 use crate::backend::{self, BackendError, Code, Engine, MachineCode};
 use crate::diag::{Diagnostic, Diagnostics, FileId, Sources, codes};
-use crate::directives::{Directives, Normalizer};
+use crate::directives::{Accuracy, Directives, Normalizer};
 use crate::emit::{self, CompiledKernel, Later, Split};
 use crate::graph::{Decl, Graph, regions};
 use crate::graph_passes::decompose::{self, Choice, Found};
@@ -37,6 +37,8 @@ pub struct Options {
     pub threads: usize,
     /// How maxima and the sums of exponentials that they shift are computed.
     pub normalizer: Normalizer,
+    /// How accurate functions of single places are.
+    pub accuracy: Accuracy,
     /// Elements of a row above which [`Normalizer::Auto`] looks at it as seldom as possible.
     pub long_row: i64,
     /// Verify the IR after every pass. Always on in debug builds.
@@ -53,6 +55,7 @@ impl Default for Options {
             engine: Engine::Auto,
             threads: 1,
             normalizer: Normalizer::Auto,
+            accuracy: Accuracy::Default,
             long_row: decompose::LONG,
             verify: cfg!(debug_assertions),
         }
@@ -70,6 +73,9 @@ impl Options {
         let mut options = self.clone();
         if let (Normalizer::Auto, Some(asked)) = (self.normalizer, directives.normalizer) {
             options.normalizer = asked.value;
+        }
+        if let (Accuracy::Default, Some(asked)) = (self.accuracy, directives.accuracy) {
+            options.accuracy = asked.value;
         }
         options
     }
@@ -254,6 +260,11 @@ pub fn compile_graph(
     let kernel = graph.name.clone();
     watch.stage(Stage::Graph, &kernel, &graph);
     check_graph(options, "sema", &graph);
+    if options.accuracy == Accuracy::Strict {
+        graph_passes::strict::run(&mut graph);
+        check_graph(options, "strict", &graph);
+        watch.pass("strict", &kernel, &graph);
+    }
     for pass in graph_passes::PASSES {
         if pass.name == "stabilise" {
             watch.stage(

@@ -11,9 +11,9 @@ use act::ops::{Class, Prim};
 /// elsewhere): `log` 0.928, `log2` 0.960, `log10` 0.926, `log1p` 0.928, `expm1` 0.996, `rsqrt` 1.490, `tanh` 1.488, `sigmoid` 1.882, `erf`
 /// 1.391, `erfc` 1.410. The others: a few hundredths above what was found at every 61st of all f32 numbers, and at millions of inputs and pairs.
 ///
-/// `sigmoid` alone stays above the 1.5 ulp of its kind: 1.88 at x = -16.29 and its neighbours with x between 13.5 and 17.6 from 0,
-/// where 1 + 2^n is rounded; elsewhere it is 1.6. To be rid of that takes five operations more than its sixteen.
-const BOUNDS: [(Prim, f64, f64); 33] = [
+/// `sigmoid` alone is held to 2 ulp and not to the 1.5 of its kind: it has 1.88 at x = -16.29 and its neighbours with x between 13.5 and 17.6
+/// from 0, where 1 + 2^n is rounded; elsewhere it is 1.6. See its file for what less would take.
+const BOUNDS: [(Prim, f64, f64); 34] = [
     (Prim::Exp, 0.95, 1.00),
     (Prim::ExpNonpos, 0.95, 1.00),
     (Prim::Exp2, 0.90, 0.85),
@@ -31,6 +31,8 @@ const BOUNDS: [(Prim, f64, f64); 33] = [
     (Prim::Erfc, 1.45, 1.55),
     // In ulp of 1, whatever the result.
     (Prim::OnePlusErf, 1.10, 1.50),
+    // In ulp of the argument.
+    (Prim::Gelu, 1.95, 1.90),
     (Prim::Sin, 1.05, 1.00),
     (Prim::Cos, 1.05, 1.00),
     (Prim::Tan, 1.50, 1.35),
@@ -99,6 +101,7 @@ fn reference(prim: Prim, x: f64, y: f64) -> f64 {
         Prim::Erf => core_math::erf(x),
         Prim::Erfc => core_math::erfc(x),
         Prim::OnePlusErf => core_math::erfc(-x),
+        Prim::Gelu => 0.5 * x * core_math::erfc(-x * 0.5f64.sqrt()),
         Prim::Sin => core_math::sin(x),
         Prim::Cos => core_math::cos(x),
         Prim::Tan => core_math::tan(x),
@@ -136,6 +139,7 @@ fn exact(prim: Prim, x: f64, y: f64) -> Wide {
         Prim::Erf => x.erf(),
         Prim::Erfc => x.erfc(),
         Prim::OnePlusErf => (-x).erfc(),
+        Prim::Gelu => x * Wide::from(0.5) * (-x * Wide::from(0.5).sqrt()).erfc(),
         Prim::Sin => x.sin(),
         Prim::Cos => x.cos(),
         Prim::Tan => x.tan(),
@@ -216,7 +220,8 @@ impl Float for f32 {
             return 0.0;
         }
         let got = if got.is_infinite() { 2f64.powi(128).copysign(want) } else { f64::from(got) };
-        let exp = (((want.to_bits() >> 52) & 0x7ff) as i32 - 1023).clamp(-126, 127);
+        let size = if prim == Prim::Gelu { f64::from(args[0]) } else { want };
+        let exp = (((size.to_bits() >> 52) & 0x7ff) as i32 - 1023).clamp(-126, 127);
         let exp = if prim == Prim::OnePlusErf { 0 } else { exp };
         (got - want).abs() * 2f64.powi(23 - exp)
     }
@@ -250,7 +255,9 @@ impl Float for f64 {
         }
         let (x, y) = (args[0], args.get(1).copied().unwrap_or(0.0));
         // Most values are near enough to the correctly rounded one.
-        if !matches!(prim, Prim::Sigmoid | Prim::OnePlusErf) && (prim != Prim::ExpNonpos || got != 0.0) {
+        if !matches!(prim, Prim::Sigmoid | Prim::OnePlusErf | Prim::Gelu)
+            && (prim != Prim::ExpNonpos || got != 0.0)
+        {
             let rounded = reference(prim, x, y);
             let off = got.to_bits().abs_diff(rounded.to_bits());
             if got.is_nan() && rounded.is_nan() || off as f64 + 0.6 < worst {
@@ -268,7 +275,8 @@ impl Float for f64 {
             return 0.0;
         }
         let got = if got.is_infinite() { Wide::ONE.scale2(1024).copysign(want) } else { Wide::from(got) };
-        let exp = if want.is_zero() { -1022 } else { want.to_parts().2.clamp(-1022, 1023) };
+        let size = if prim == Prim::Gelu { Wide::from(x) } else { want };
+        let exp = if size.is_zero() { -1022 } else { size.to_parts().2.clamp(-1022, 1023) };
         let exp = if prim == Prim::OnePlusErf { 0 } else { exp };
         (got - want).abs().scale2(52 - exp).to_f64()
     }
@@ -431,7 +439,7 @@ fn every_expanded_function_has_a_bound() {
     let unbounded: Vec<&Prim> = expanded.iter().filter(|prim| !bounded.contains(prim)).collect();
     assert!(unbounded.is_empty(), "no bound, reference and true value in this file: {unbounded:?}");
     assert_eq!(expanded, bounded, "the bounds stand in the order of `ops::prim`");
-    let relative = BOUNDS.iter().filter(|row| row.0 != Prim::OnePlusErf);
+    let relative = BOUNDS.iter().filter(|row| !matches!(row.0, Prim::OnePlusErf | Prim::Gelu));
     assert!(relative.into_iter().all(|&(_, single, double)| single <= 2.0 && double <= 2.0));
 }
 
@@ -483,7 +491,7 @@ fn f32_functions_keep_their_bounds_everywhere() {
 #[test]
 fn compiled_functions_are_the_measured_ones() {
     for prim in BOUNDS.map(|row| row.0) {
-        if matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf) {
+        if matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf | Prim::Gelu) {
             // No names of the language; graph passes put them in the place of others.
             continue;
         }

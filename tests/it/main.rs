@@ -35,6 +35,7 @@ mod schedules;
 mod split;
 mod stable;
 mod stages;
+mod strict;
 mod subject;
 mod syntax;
 mod tidy;

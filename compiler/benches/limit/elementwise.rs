@@ -35,10 +35,7 @@ elementwise! {
     /// x sigmoid(x).
     silu(x) = _mm256_mul_ps(x, math::sigmoid(x));
     /// x/2 (1 + erf(x / sqrt 2)).
-    gelu(x) = {
-        let wide = math::one_plus_erf(_mm256_mul_ps(x, splat(std::f32::consts::FRAC_1_SQRT_2)));
-        _mm256_mul_ps(_mm256_mul_ps(x, splat(0.5)), wide)
-    };
+    gelu(x) = math::gelu(x);
     /// tanh x.
     tanh(x) = math::tanh(x);
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use act::emit::{self, ObjectOptions};
 use act::pipeline::Blind;
-use act::{DType, Normalizer, Options, Target};
+use act::{Accuracy, DType, Normalizer, Options, Target};
 
 use super::engine::Backend;
 use super::files::{Staged, commit};
@@ -51,6 +51,9 @@ pub struct Args {
     /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = super::normalizer)]
     normalizer: Normalizer,
+    /// How accurate functions of single places are: default, or strict: to the last digits of the result
+    #[arg(long, value_name = "CLASS", default_value = "default", value_parser = super::accuracy_class)]
+    accuracy: Accuracy,
     /// Trust callers not to have changed rounding or the handling of subnormals, and don't look
     #[arg(long)]
     assume_default_fp: bool,
@@ -70,6 +73,7 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         kernel: args.kernel.clone(),
         engine: args.backend.engine(),
         normalizer: args.normalizer,
+        accuracy: args.accuracy,
         ..Options::default()
     };
     let kernels = text.compile(&options, &mut Blind, session)?;

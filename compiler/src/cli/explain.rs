@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use act::diag::{Sources, Span};
-use act::directives::Normalizer;
+use act::directives::{Accuracy, Normalizer};
 use act::emit::CompiledKernel;
 use act::graph::regions::{Place, Region, RegionKind, Regions, Step};
 use act::graph::{Decl, FoldId, Form, Graph, NodeId, Op};
@@ -203,6 +203,11 @@ impl Report {
         let mut schedule = plan.display(&graph, &regions).to_string();
         if !asked.is_empty() {
             schedule.push_str(&format!("  asked for in the text: {}\n", asked.join(", ")));
+        }
+        if options.accuracy == Accuracy::Strict {
+            schedule.push_str(
+                "  accuracy strict: functions of single places are computed in f64 and rounded once\n",
+            );
         }
         let mut operations = Vec::new();
         numeric.phases.iter().for_each(|phase| innermost(&phase.body, &mut operations));

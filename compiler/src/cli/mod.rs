@@ -25,7 +25,7 @@ mod words;
 use std::io::{IsTerminal as _, Write};
 
 use act::diag::{Diagnostics, Sources, render};
-use act::{DType, Normalizer, Options, Target};
+use act::{Accuracy, DType, Normalizer, Options, Target};
 
 /// When to colour messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -144,6 +144,9 @@ pub struct Compile {
     /// How maxima and the sums of exponentials that they shift are computed: auto, reload, recompute, online, two_pass
     #[arg(long, value_name = "WAY", default_value = "auto", value_parser = normalizer)]
     pub normalizer: Normalizer,
+    /// How accurate functions of single places are: default, or strict: to the last digits of the result
+    #[arg(long, value_name = "CLASS", default_value = "default", value_parser = accuracy_class)]
+    pub accuracy: Accuracy,
 }
 
 impl Compile {
@@ -155,6 +158,7 @@ impl Compile {
             dtypes: self.dtypes.clone(),
             kernel: self.kernel.clone(),
             normalizer: self.normalizer,
+            accuracy: self.accuracy,
             ..Options::default()
         }
     }
@@ -165,6 +169,14 @@ pub fn normalizer(name: &str) -> Result<Normalizer, String> {
     Normalizer::from_name(name).ok_or_else(|| {
         let names = Normalizer::ALL.map(Normalizer::name);
         format!("there is no way of that name; there are {}", names.join(", "))
+    })
+}
+
+/// A class of accuracy on the command line.
+pub fn accuracy_class(name: &str) -> Result<Accuracy, String> {
+    Accuracy::from_name(name).ok_or_else(|| {
+        let names = Accuracy::ALL.map(Accuracy::name);
+        format!("there is no class of that name; there are {}", names.join(", "))
     })
 }
 

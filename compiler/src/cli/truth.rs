@@ -1,6 +1,8 @@
 //! The true value of a formula of one variable, fast: in `f64` with a bound of the error, and in double-double only where
 //! that is not enough.
 //!
+//! Constants are what they stand for: that nearest to the square root of 1/2 is the root, as [`strict::meant`] says.
+//!
 //! A value is computed by the correctly rounded functions of `core-math`, with a running bound of what the roundings
 //! before it, and its own, may have made of it. Where the bound of the result is more than a millionth of its last place in
 //! `f32`, or something could not be bounded (cancellation, an undecided comparison, overflow), the formula is computed again by
@@ -11,6 +13,7 @@
 use act::DType;
 use act::graph::wide::Wide;
 use act::graph::{Constant, Graph, Op, eval};
+use act::graph_passes::strict;
 use act::ops::Prim;
 
 /// A node of the formula; operands are earlier nodes.
@@ -77,7 +80,7 @@ impl Formula {
                         (None, None) => return None,
                     }
                 }
-                Op::Const(constant) => Step::Number(constant.value()),
+                Op::Const(constant) => Step::Number(strict::meant(*constant)),
                 Op::Prim(prim, args) => Step::Prim(*prim, node.dtype, args.iter().map(index).collect()),
                 Op::Convert(value) => Step::Convert(node.dtype, index(value)),
                 Op::Broadcast(value) => Step::Same(index(value)),

@@ -133,6 +133,7 @@ pub fn apply(prim: Prim, dtype: DType, x: &[Wide]) -> Wide {
         Prim::Erf => x[0].erf(),
         Prim::Erfc => x[0].erfc(),
         Prim::OnePlusErf => (-x[0]).erfc(),
+        Prim::Gelu => x[0] * Wide::from(0.5) * (-x[0] * Wide::from(0.5).sqrt()).erfc(),
         Prim::Sin => x[0].sin(),
         Prim::Cos => x[0].cos(),
         Prim::Tan => x[0].tan(),

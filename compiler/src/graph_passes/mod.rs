@@ -26,6 +26,7 @@ pub mod scale;
 pub mod simplify;
 pub mod specialise;
 pub mod stabilise;
+pub mod strict;
 pub mod unroll;
 
 /// A pass over the graph.

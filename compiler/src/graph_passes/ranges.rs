@@ -486,6 +486,7 @@ fn of_elementary(prim: Prim, of: &[Range], any: Range) -> Range {
         Prim::Atan => odd(2.0),
         Prim::Sigmoid => known(0.0, 1.0),
         Prim::Erfc | Prim::OnePlusErf => known(0.0, 2.0),
+        Prim::Gelu => known(-0.5, a.hi.max(0.0)).or_nan(a.lo == -inf),
         Prim::Sin | Prim::Cos => known(-1.0, 1.0).or_nan(a.may_be_infinite()),
         Prim::Cosh => known(1.0, inf),
         Prim::Hypot => known(0.0, inf),

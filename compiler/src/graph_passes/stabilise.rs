@@ -65,6 +65,13 @@ pub struct Report {
     pub doubts: Vec<Doubt>,
 }
 
+impl Report {
+    /// Whether anything was done to exponentials or norms over a dimension.
+    pub fn shifts_reductions(&self) -> bool {
+        self.rewrites.iter().any(|rewrite| [SHIFTED, IN_LOG, SCALED].contains(&rewrite.what))
+    }
+}
+
 /// The pass.
 pub fn run(graph: &mut Graph) {
     stabilise(graph);

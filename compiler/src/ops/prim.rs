@@ -144,6 +144,7 @@ prims! {
     Erf      "erf"      1    Expanded Float   "Error function.";
     Erfc     "erfc"     1    Expanded Float   "1 - erf(x), without cancellation.";
     OnePlusErf "one_plus_erf" 1 Expanded Float "1 + erf(x), without cancellation; an absolute error like that of the sum.";
+    Gelu     "gelu"     1    Expanded Float   "x/2 (1 + erf(x / sqrt(2))); an absolute error that is small beside x.";
     Sin      "sin"      1    Expanded Float   "Sine of x radians.";
     Cos      "cos"      1    Expanded Float   "Cosine of x radians.";
     Tan      "tan"      1    Expanded Float   "Tangent of x radians.";

@@ -103,8 +103,8 @@ const PLAIN: [(&str, Builtin); 13] = [
 /// Whether the text may call this function by its name.
 fn has_name(prim: Prim) -> bool {
     match prim.class() {
-        // These two are made by graph passes only.
-        Class::Expanded => !matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf),
+        // These are made by graph passes only.
+        Class::Expanded => !matches!(prim, Prim::ExpNonpos | Prim::OnePlusErf | Prim::Gelu),
         Class::Core | Class::Graph | Class::Storage => CORE.contains(&prim),
     }
 }

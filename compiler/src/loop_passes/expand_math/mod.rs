@@ -19,6 +19,7 @@ mod erf;
 mod erfc;
 mod exp;
 mod expm1;
+mod gelu;
 mod hypot;
 mod log;
 mod log1p;
@@ -73,6 +74,7 @@ expansions! {
     Erf(x) => erf::erf;
     Erfc(x) => erfc::erfc;
     OnePlusErf(x) => one_plus_erf::one_plus_erf;
+    Gelu(x) => gelu::gelu;
     Sin(x) => trig::sin;
     Cos(x) => trig::cos;
     Tan(x) => trig::tan;
