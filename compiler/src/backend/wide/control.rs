@@ -17,8 +17,8 @@ use super::super::layout::{Layout, Number, Place, Stride, args};
 use super::super::order::in_order;
 use super::address::Term;
 use super::allocate::gpr;
-use super::codes::Cond;
-use super::insts::is_supported;
+use super::codes::{self, Cond};
+use super::insts::{is_supported, shape, size};
 use super::vcode::{Base, Block, End, Function, Inst as Machine, Mem, Operand, Operands, Reg, Size, Target};
 use crate::loops::{self, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 use crate::ops::Prim;
@@ -594,7 +594,13 @@ impl Emitter<'_> {
         self.end(End::Branch(Cond::Lt, Target::new(header, next_args), Target::new(exit, yields)));
         self.start(exit);
         for carry in &each.carry {
-            let param = self.parameter(exit, self.func.values[carry.result]);
+            let ty = self.func.values[carry.result];
+            let mut param = self.parameter(exit, ty);
+            if ty.lanes > 1 && is_innermost(&each.body) {
+                // A name of its own: the allocator would else keep variable and result in one place, and put both of them
+                // on the stack where the result has to wait there for its use.
+                param = self.make(codes::load(shape(ty)), size(shape(ty)), &[Operand::Use(param, size(shape(ty)))]);
+            }
             self.define(carry.result, param);
         }
     }
@@ -759,6 +765,31 @@ impl Emitter<'_> {
         self.last_constants = constants;
         self.start(join);
         self.parameter(join, ty)
+    }
+
+    /// One of two ways to do something, chosen by whether a position is a number.
+    pub(super) fn if_equal(
+        &mut self,
+        position: Value,
+        number: i64,
+        then: impl FnOnce(&mut Self),
+        otherwise: impl FnOnce(&mut Self),
+    ) {
+        let [first, second, join] = [(); 3].map(|()| self.code.block());
+        let operands = [Operand::Use(self.reg(position), Size::Q), Operand::Imm(number)];
+        self.set_flags(Machine { code: Code::Cmp_rm64_imm8, operands: Operands::new(&operands) });
+        let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
+        self.end(End::Branch(Cond::Eq, to_first, to_second));
+        let constants = std::mem::take(&mut self.last_constants);
+        self.start(first);
+        then(self);
+        self.end(End::Jump(Target::new(join, Vec::new())));
+        self.last_constants.clone_from(&constants);
+        self.start(second);
+        otherwise(self);
+        self.end(End::Jump(Target::new(join, Vec::new())));
+        self.last_constants = constants;
+        self.start(join);
     }
 
     /// A loop that runs `count` times, at least once, with further variables: their first values; the body gets them and

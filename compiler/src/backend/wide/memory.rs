@@ -83,7 +83,17 @@ impl Emitter<'_> {
                     Shape::Ypd => Code::VEX_Vmaskmovpd_m256_ymm_ymm,
                     _ => Code::VEX_Vmaskmovps_m256_ymm_ymm,
                 };
-                self.op(code, &[Operand::Mem(at), Operand::Use(mask, Size::Y), Operand::Use(value, Size::Y)]);
+                // A masked store takes several times as long as one of a whole vector.
+                self.if_equal(
+                    active,
+                    i64::from(ty.lanes),
+                    |emitter| emitter.store_whole(at, value, elem, ty),
+                    |emitter| {
+                        let operands =
+                            [Operand::Mem(at), Operand::Use(mask, Size::Y), Operand::Use(value, Size::Y)];
+                        emitter.op(code, &operands);
+                    },
+                );
             }
             Active::Some(active) => {
                 let count = self.reg(active);
