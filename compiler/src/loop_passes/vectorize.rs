@@ -12,10 +12,11 @@
 //! each from its loads to its stores: the processor's own reordering overlaps them. Outside of lane loops, where lanes meet in memory,
 //! whatever is written there is written by all vectors before it is read.
 //!
-//! *Carried variables* stay in registers if all of them and the body fit there, or if the lanes are so few vectors that they
-//! alternate anyway; otherwise they lie in local memory, and an iteration fetches those of the vectors that it takes.
+//! *Carried variables* stay in registers if all of them and the body fit there; otherwise they lie in local memory, and an iteration
+//! fetches those of the vectors that it takes.
 //!
-//! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Where
+//! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes; a short
+//! body has a copy of its own for the vectors that are filled. Where
 //! the carried variables are in registers and the lanes are few vectors, each of these has its own copy of the body, behind the
 //! question whether there is anything left for it ([`rest`]): short rows consist of nothing else. Otherwise carried
 //! variables lie in local memory meanwhile, since the vector in question is only known at the call.
@@ -536,17 +537,25 @@ impl Context<'_> {
 
     /// A loop that carries nothing.
     fn map_loop(&mut self, b: &mut Builder<'_>, node: &For) {
-        let once = all_vector_statements(b.func, &node.body.stmts) >= LONG;
+        let statements = all_vector_statements(b.func, &node.body.stmts);
+        let once = statements >= LONG;
         let step = i64::from(self.width) * self.pieces as i64;
         let places = if once { self.all_rest(b, node) } else { self.places(b, node, step) };
         if !once {
             let (body, var) = self.lane_body(b, node, self.pieces, None);
             push_loop(b, var, places.lo, places.middle, step, body);
         }
+        let (mut from, width) = (places.middle, i64::from(self.width));
+        if !once && self.pieces > 1 && self.width > 1 && statements <= INTERLEAVED {
+            let filled = self.places(b, node, width);
+            let (body, var) = self.lane_body(b, node, 1, None);
+            push_loop(b, var, from, filled.middle, width, body);
+            from = filled.middle;
+        }
         let active = b.func.value(Type::INDEX);
         let (mut body, var) = self.lane_body(b, node, 1, Some(active));
         self.define_active(b, &mut body, var, places.end, active);
-        push_loop(b, var, places.middle, places.end, i64::from(self.width), body);
+        push_loop(b, var, from, places.end, width, body);
     }
 
     /// A loop whose carried vectors stay in registers over whole steps.

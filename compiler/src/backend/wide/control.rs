@@ -99,6 +99,8 @@ pub(super) struct Emitter<'a> {
     left: SecondaryMap<Value, u32>,
     /// Comparisons that only flags are made of.
     flags_only: FxHashSet<Value>,
+    /// The comparisons that are the mask of the lanes below a number, and the number.
+    masks: FxHashMap<Value, Value>,
     /// The constants loaded last in the current scope.
     last_constants: Vec<(Pattern, Reg)>,
     /// Loads that wait for their use, in the order in which they stand.
@@ -129,12 +131,15 @@ pub(super) fn emit_phase(func: &Func, phase: &Phase, layout: &Layout) -> Result<
     }
     let mut left = SecondaryMap::new();
     count(func, &facts, &ordered, &mut left);
+    let mut masks = FxHashMap::default();
+    find_masks(func, &facts, &ordered, &mut left, &mut masks);
     let mut needed = FxHashSet::default();
     needed_as_values(func, &ordered, &mut needed);
     let flags_only = compares(func, &ordered).filter(|value| !needed.contains(value)).collect();
     let mut emitter = Emitter {
         func,
         layout,
+        masks,
         facts,
         code,
         block: entry,
@@ -194,6 +199,37 @@ fn count(func: &Func, facts: &Facts<'_>, stmts: &[Stmt], uses: &mut SecondaryMap
         stmt.yields(&mut |value| uses[*value] += 1);
         for body in stmt.bodies() {
             count(func, facts, body, uses);
+        }
+    }
+}
+
+/// Notes the comparisons of the numbers of the lanes with a number of lanes, whose mask loads and stores of part of a vector use, too.
+/// Takes their operands from the uses, so that these are made only if something else needs them.
+fn find_masks(
+    func: &Func,
+    facts: &Facts<'_>,
+    stmts: &[Stmt],
+    left: &mut SecondaryMap<Value, u32>,
+    masks: &mut FxHashMap<Value, Value>,
+) {
+    for stmt in stmts {
+        if let Stmt::Let(mask, Inst::Prim(Prim::Lt, operands)) = stmt
+            && let (Some(Inst::Iota(first)), Some(Inst::Splat(count))) =
+                (facts.defs[operands[0]], facts.defs[operands[1]])
+            && facts.constant(*first) == Some(0)
+            && let Some(Inst::Convert(active)) = facts.defs[*count]
+            && func.values[*active] == Type::INDEX
+        {
+            masks.insert(*mask, *active);
+            left[operands[0]] -= 1;
+            left[operands[1]] -= 1;
+            if left[operands[1]] == 0 {
+                left[*count] -= 1;
+            }
+            left[*active] += 1;
+        }
+        for body in stmt.bodies() {
+            find_masks(func, facts, body, left, masks);
         }
     }
 }
@@ -495,6 +531,11 @@ impl Emitter<'_> {
     fn define_by(&mut self, value: Value, inst: &Inst) {
         match inst {
             _ if self.facts.constant(value).is_some() || self.flags_only.contains(&value) => {}
+            Inst::Iota(_) | Inst::Splat(_) | Inst::Convert(_) if self.left[value] == 0 => {}
+            Inst::Prim(Prim::Lt, operands) if self.masks.contains_key(&value) => {
+                let is = self.lane_mask(self.masks[&value], self.func.values[operands[0]]);
+                self.define(value, is);
+            }
             // What the caller gives is known from the start.
             Inst::Size(size) => {
                 let is = self.number(self.layout.size(*size));

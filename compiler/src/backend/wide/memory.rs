@@ -120,7 +120,7 @@ impl Emitter<'_> {
     }
 
     /// The mask of the lanes below a number.
-    fn lane_mask(&mut self, active: Value, ty: Type) -> Reg {
+    pub(super) fn lane_mask(&mut self, active: Value, ty: Type) -> Reg {
         let double = shape(ty) == Shape::Ypd;
         let count = self.reg(active);
         let key = Key::Mask(active, if double { 8 } else { 4 });
