@@ -502,7 +502,8 @@ impl Emitter<'_> {
     }
 
     fn stmts(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
+        let mut delayed = FxHashMap::default();
+        for (number, stmt) in stmts.iter().enumerate() {
             if self.refused.is_some() {
                 return;
             }
@@ -510,7 +511,14 @@ impl Emitter<'_> {
             match stmt {
                 Stmt::Let(value, inst) => self.define_by(*value, inst),
                 Stmt::Store(access, value) => {
-                    self.store(access, *value);
+                    match (delayed.remove(&number), self.other_half(access, *value, &stmts[number + 1..])) {
+                        (Some(first), _) => self.store_pairs([first, (access, *value)]),
+                        (None, Some(further)) => {
+                            delayed.insert(number + 1 + further, (access, *value));
+                            continue;
+                        }
+                        (None, None) => self.store(access, *value),
+                    }
                     // The result may be the parameter, in place.
                     if self.func.buffers[access.buffer].kind != BufferKind::Local {
                         self.elements.clear();
@@ -808,29 +816,32 @@ impl Emitter<'_> {
         self.parameter(join, ty)
     }
 
-    /// One of two ways to do something, chosen by whether a position is a number.
+    /// One of two ways to do something, chosen by whether an integer is a number; both give values of the types. What is kept for
+    /// later is made before.
     pub(super) fn if_equal(
         &mut self,
-        position: Value,
+        integer: Reg,
         number: i64,
-        then: impl FnOnce(&mut Self),
-        otherwise: impl FnOnce(&mut Self),
-    ) {
+        types: &[Type],
+        then: impl FnOnce(&mut Self) -> Vec<Reg>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Reg>,
+    ) -> Vec<Reg> {
         let [first, second, join] = [(); 3].map(|()| self.code.block());
-        let operands = [Operand::Use(self.reg(position), Size::Q), Operand::Imm(number)];
+        let operands = [Operand::Use(integer, Size::Q), Operand::Imm(number)];
         self.set_flags(Machine { code: Code::Cmp_rm64_imm8, operands: Operands::new(&operands) });
         let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
         self.end(End::Branch(Cond::Eq, to_first, to_second));
         let constants = std::mem::take(&mut self.last_constants);
         self.start(first);
-        then(self);
-        self.end(End::Jump(Target::new(join, Vec::new())));
+        let values = then(self);
+        self.end(End::Jump(Target::new(join, values)));
         self.last_constants.clone_from(&constants);
         self.start(second);
-        otherwise(self);
-        self.end(End::Jump(Target::new(join, Vec::new())));
+        let values = otherwise(self);
+        self.end(End::Jump(Target::new(join, values)));
         self.last_constants = constants;
         self.start(join);
+        types.iter().map(|&ty| self.parameter(join, ty)).collect()
     }
 
     /// A loop that runs `count` times, at least once, with further variables: their first values; the body gets them and
