@@ -198,7 +198,8 @@ impl Lower<'_> {
         let inside: Vec<Group> = (0..regions.groups.len()).filter(|group| !shared(group)).collect();
         let work = self.size_of(&inside);
         let body = std::mem::take(&mut self.stmts);
-        self.func.phases.push(Phase { lo, hi, extent, grain, work, body });
+        let cost = i64::from(self.schedule.cost.max(1));
+        self.func.phases.push(Phase { lo, hi, extent, grain, work, cost, body });
     }
 
     /// The positions of groups from the number of a place among all of theirs.

@@ -247,7 +247,8 @@ pub struct Phase {
     pub grain: i64,
     /// Bytes of scratch memory that each thread needs, aligned to 64.
     pub scratch: SizeExpr,
-    /// Roughly, elements touched by one unit; for deciding whether threads pay.
+    /// Roughly, operations on elements in one unit (a load, `x + y` and a store are one each, an exponential is 12); for
+    /// deciding whether threads pay.
     pub work: SizeExpr,
 }
 

@@ -11,7 +11,7 @@ use crate::fpenv::FpEnv;
 use crate::layout::{self, Strides};
 use crate::memory::{Buffer, Little, Loan};
 use crate::plan::{Number, Plan, Slot, VariantPlan};
-use crate::pool::{self, Work};
+use crate::pool::{self, LEAST_WORK, Work};
 use crate::quick::{self, FEW, Fit, Frame as QuickFrame, MANY, Quick};
 use crate::shape::{self, Asked, Bound, Sizes, slot_axes, slot_name};
 use crate::small::element_bits;
@@ -66,6 +66,8 @@ pub struct Kernel {
     threads: usize,
     /// The most threads of a call.
     most_threads: usize,
+    /// Operations for each thread, below which another one does not pay.
+    least_work: i64,
     numerics_version: u32,
 }
 
@@ -149,7 +151,15 @@ impl Kernel {
         let inner =
             Inner { signature, abi, plan, quick, quick_many: many, functions, _keep_alive: keep_alive };
         let (inner, numerics_version) = (Arc::new(inner), NUMERICS_VERSION);
-        Ok(Kernel { inner, split: None, later, threads: 1, most_threads: usize::MAX, numerics_version })
+        Ok(Kernel {
+            inner,
+            split: None,
+            later,
+            threads: 1,
+            most_threads: usize::MAX,
+            least_work: LEAST_WORK,
+            numerics_version,
+        })
     }
 
     /// The same kernel with another form of it, in which threads share what is in a row. `make` is asked for it once, by the
@@ -194,6 +204,13 @@ impl Kernel {
         self
     }
 
+    /// The same kernel, which takes another thread only where each has so many operations on elements (a load, a sum and a store
+    /// are three, an exponential is 12). The default is measured: below it a second thread is woken too late to help.
+    pub fn with_least_work(mut self, operations: i64) -> Kernel {
+        self.least_work = operations.max(1);
+        self
+    }
+
     /// The same kernel, marked as compiled with this version of the numerics.
     pub(crate) fn with_numerics_version(mut self, version: u32) -> Kernel {
         self.numerics_version = version;
@@ -219,6 +236,12 @@ impl Kernel {
     /// How many threads a call uses; see [`Kernel::with_threads`] and [`Kernel::with_most_threads`].
     pub fn threads(&self) -> usize {
         self.at_most(self.threads)
+    }
+
+    /// The threads for a call that asks for so many.
+    #[inline]
+    fn team(&self, threads: usize) -> Team {
+        Team { threads: self.at_most(threads), least_work: self.least_work }
     }
 
     /// That many threads, or as many as there may be.
@@ -271,18 +294,18 @@ impl Kernel {
         if !numbers.is_empty() && numbers.len() != self.inner.plan.numbers.len() {
             numbers = self.without_dim_params(numbers)?;
         }
-        let threads = self.threads();
-        if threads != 1
-            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), threads)
+        let team = self.team(self.threads);
+        if team.threads != 1
+            && self.run_split(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), team)
         {
             return Ok(());
         }
         let given = |index: usize| numbers.get(index).copied();
-        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), threads };
+        let call = Call { inputs, outputs, given, defaults: numbers.is_empty(), team };
         if self.run_quickly(&call) {
             return Ok(());
         }
-        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), threads)
+        self.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), team)
     }
 
     /// The shapes of the results for these array parameters (see [`Kernel::call`]).
@@ -324,16 +347,27 @@ impl Kernel {
         asked: Asked<'_>,
         threads: usize,
     ) -> Result<(), Error> {
-        let threads = self.at_most(threads);
-        if threads != 1 && self.run_split(inputs, outputs, numbers, asked, threads) {
+        self.run_in(inputs, outputs, numbers, asked, self.team(threads))
+    }
+
+    /// The same with the threads decided.
+    fn run_in(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &[TensorViewMut<'_>],
+        numbers: Numbers<'_>,
+        asked: Asked<'_>,
+        team: Team,
+    ) -> Result<(), Error> {
+        if team.threads != 1 && self.run_split(inputs, outputs, numbers, asked, team) {
             return Ok(());
         }
         let given = |index: usize| numbers.get(index);
-        let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), threads };
+        let call = Call { inputs, outputs, given, defaults: numbers.are_defaults(), team };
         if asked.is_nothing() && self.run_quickly(&call) {
             return Ok(());
         }
-        self.run_generally(inputs, outputs, numbers, asked, threads)
+        self.run_generally(inputs, outputs, numbers, asked, team)
     }
 
     /// Makes the call the short way, if there is one; otherwise does nothing and returns false.
@@ -355,14 +389,14 @@ impl Kernel {
         outputs: &[TensorViewMut<'_>],
         numbers: Numbers<'_>,
         asked: Asked<'_>,
-        threads: usize,
+        team: Team,
     ) -> bool {
         let Some(split) = &self.split else { return false };
         let raws = inputs.iter().map(|view| &view.raw).chain(outputs.iter().map(|view| &view.raw));
         let len = |raw: &Raw| raw.shape().iter().fold(1i64, |len, &size| len.saturating_mul(size));
         let largest = raws.map(len).max().unwrap_or(0);
-        let threads = thread_count(threads);
-        if threads <= 1 || largest < LEAST_SPLIT {
+        let threads = thread_count(team.threads);
+        if threads <= 1 || largest < LEAST_SPLIT.min(team.least_work) {
             return false;
         }
         let Ok(bound) = self.bind_dims(inputs, outputs, asked) else { return false };
@@ -377,7 +411,7 @@ impl Kernel {
         phases.iter().any(too_few)
             && split
                 .get()
-                .is_some_and(|split| split.run_generally(inputs, outputs, numbers, asked, threads).is_ok())
+                .is_some_and(|split| split.run_generally(inputs, outputs, numbers, asked, team).is_ok())
     }
 
     /// Makes the call the short way, or does nothing and returns false.
@@ -390,7 +424,7 @@ impl Kernel {
     ) -> bool {
         let given = |index: usize| numbers.get(index).copied();
         let defaults = numbers.is_empty();
-        self.run_quickly(&Call { inputs, outputs, given, defaults, threads: self.threads() })
+        self.run_quickly(&Call { inputs, outputs, given, defaults, team: self.team(self.threads) })
     }
 
     /// As [`Kernel::run`], whatever the arrays are; says what is wrong.
@@ -401,12 +435,12 @@ impl Kernel {
         outputs: &[TensorViewMut<'_>],
         numbers: Numbers<'_>,
         asked: Asked<'_>,
-        threads: usize,
+        team: Team,
     ) -> Result<(), Error> {
         let inner = &*self.inner;
         let sizes = self.bind_dims(inputs, outputs, asked)?.sizes;
         let Some(index) = inner.pick(&sizes)? else {
-            return self.later()?.run(inputs, outputs, numbers, asked, threads);
+            return self.later()?.run_in(inputs, outputs, numbers, asked, team);
         };
         let array = |slot: usize| array(inputs, outputs, slot);
         inner.check_overlaps(&inner.plan.variants[index], &array)?;
@@ -415,7 +449,7 @@ impl Kernel {
         inner.lay_out_numbers(index, numbers, &mut frame.scalars)?;
         // SAFETY: the frame was laid out for this variant, over views that are readable and, for results, writable
         // until the end of this function; results share memory with nothing but what the variant allows.
-        unsafe { inner.run_phases(index, &sizes, &frame, threads) }?;
+        unsafe { inner.run_phases(index, &sizes, &frame, team) }?;
         for (slot, copy) in frame.copies.iter().filter(|(slot, _)| *slot >= inner.plan.inputs) {
             if let Some(raw) = array(*slot) {
                 // SAFETY: the copy was made for this view in `lay_out`, and the view is one of the outputs.
@@ -502,7 +536,7 @@ struct Call<'a, Given> {
     given: Given,
     /// Whether there are none.
     defaults: bool,
-    threads: usize,
+    team: Team,
 }
 
 /// The values of the number parameters of a call.
@@ -765,7 +799,7 @@ impl Inner {
         let Some(scalars) = scalars else { return false };
         // SAFETY: the frame was laid out by this very plan, over views that are readable and, for results, writable
         // as long as the call; results share memory with nothing but what the variant allows.
-        unsafe { self.run_quick_phases(quick, index, &frame, scalars, call.threads) }
+        unsafe { self.run_quick_phases(quick, index, &frame, scalars, call.team) }
     }
 
     /// As `run_quick`, apart from the call that most often goes there.
@@ -791,12 +825,12 @@ impl Inner {
         index: usize,
         frame: &QuickFrame<VALUES>,
         scalars: &[u64],
-        threads: usize,
+        team: Team,
     ) -> bool {
         let mut little = Little::new();
-        let Some(start) = quick.little(frame).filter(|_| threads == 1) else {
+        let Some(start) = quick.little(frame).filter(|_| team.threads == 1) else {
             // SAFETY: passed on.
-            return unsafe { self.run_quick_phases_with_more(quick, index, frame, scalars, threads) };
+            return unsafe { self.run_quick_phases_with_more(quick, index, frame, scalars, team) };
         };
         let (shared, scratch) = little.parts(start);
         let args = quick.args(frame, scalars, shared);
@@ -822,12 +856,12 @@ impl Inner {
         index: usize,
         frame: &QuickFrame<VALUES>,
         scalars: &[u64],
-        threads: usize,
+        team: Team,
     ) -> bool {
         let (shared, scratch) = quick.memory(frame);
         let (Ok(shared), Ok(scratch)) = (Loan::take(shared), Loan::take(scratch)) else { return false };
         let args = quick.args(frame, scalars, shared.as_ptr());
-        let threads = thread_count(threads);
+        let threads = thread_count(team.threads);
         let sizes = if threads > 1 { quick.sizes(frame) } else { Sizes::new() };
         let _env = FpEnv::enter();
         for (phase, described) in quick.phases.iter().zip(&self.abi.variants[index].phases) {
@@ -840,7 +874,7 @@ impl Inner {
             let (function, grain, bytes) = (phase.function, described.grain, phase.scratch(frame));
             let work = Work { function, args: &args, extent, grain, scratch: bytes, per_unit };
             // SAFETY: as in `run_phases`.
-            unsafe { pool::run(&work, threads, scratch.as_ptr()) };
+            unsafe { pool::run(&work, threads, team.least_work, scratch.as_ptr()) };
         }
         true
     }
@@ -851,13 +885,7 @@ impl Inner {
     /// The frame was laid out for this variant and these sizes; its arrays may be read, those of results written,
     /// by this call alone; they overlap only as the variant allows.
     #[inline]
-    unsafe fn run_phases(
-        &self,
-        index: usize,
-        sizes: &Sizes,
-        frame: &Frame,
-        threads: usize,
-    ) -> Result<(), Error> {
+    unsafe fn run_phases(&self, index: usize, sizes: &Sizes, frame: &Frame, team: Team) -> Result<(), Error> {
         let variant = &self.abi.variants[index];
         // Everything that may fail comes before the first phase, so that a failed call writes nothing.
         let mut most_scratch = 0;
@@ -874,7 +902,7 @@ impl Inner {
             scalars: frame.scalars.as_ptr(),
             shared: shared.as_ptr(),
         };
-        let threads = thread_count(threads);
+        let threads = thread_count(team.threads);
         let _env = FpEnv::enter();
         for (phase, &function) in variant.phases.iter().zip(&self.functions[index]) {
             let extent = self.eval(&phase.extent, sizes)?;
@@ -890,7 +918,7 @@ impl Inner {
             let work = Work { function, args: &args, extent, grain: phase.grain, scratch: bytes, per_unit };
             // SAFETY: the arguments are laid out as the abi says, by the caller's promise; the contract of
             // `Kernel::from_raw` allows the call then, and its split. The scratch memory has room for each phase.
-            unsafe { pool::run(&work, threads, scratch.as_ptr()) };
+            unsafe { pool::run(&work, threads, team.least_work, scratch.as_ptr()) };
         }
         Ok(())
     }
@@ -909,6 +937,15 @@ impl Frame {
 pub(crate) fn within(dtype: DType, value: f64, (low, high): (f64, f64)) -> bool {
     let value = if dtype == DType::F32 { f64::from(value as f32) } else { value };
     low <= value && value <= high
+}
+
+/// Threads for a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Team {
+    /// How many there may be; 0 for as many as rayon has.
+    pub(crate) threads: usize,
+    /// Operations for each, below which another one does not pay.
+    pub(crate) least_work: i64,
 }
 
 /// The number of threads that a number asked for means.

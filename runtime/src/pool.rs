@@ -18,52 +18,52 @@ pub(crate) struct Work<'a> {
     pub(crate) grain: i64,
     /// Bytes of scratch memory per thread.
     pub(crate) scratch: usize,
-    /// Elements touched per unit.
+    /// Operations on elements per unit.
     pub(crate) per_unit: i64,
 }
 
-/// Runs the phase on at most `threads` threads, this one among them; `scratch` is this thread's.
+/// Runs the phase on at most `threads` threads, this one among them, each with at least so many operations; `scratch` is this
+/// thread's.
 ///
 /// # Safety
 /// The function may be called with these arguments, on any split of the extent at multiples of the grain, from
 /// several threads at once; `scratch` has the bytes that the work asks for.
 #[inline]
-pub(crate) unsafe fn run(work: &Work<'_>, threads: usize, scratch: *mut u8) {
+pub(crate) unsafe fn run(work: &Work<'_>, threads: usize, least_work: i64, scratch: *mut u8) {
     #[cfg(feature = "threads")]
     if threads > 1 {
         // SAFETY: passed on.
-        return unsafe { split(work, threads, scratch) };
+        return unsafe { split(work, shares(work, threads, least_work), scratch) };
     }
-    let _ = threads;
+    let _ = (threads, least_work);
     // SAFETY: the whole extent on one thread, by the caller's promise.
     unsafe { (work.function)(work.args, scratch, 0, work.extent) };
 }
 
-/// Elements of work below which another thread costs more than it brings.
-#[cfg(feature = "threads")]
-const LEAST_WORK: i64 = 1 << 14;
+/// Operations on elements for each thread, below which another one costs more than it brings: about 20 us of computing. Waking a
+/// thread takes 5 to 10 us, in which the others do its share; then there must be enough left for it.
+pub(crate) const LEAST_WORK: i64 = 3 << 19;
 /// Ranges per thread: more than one evens out threads that are held up.
 #[cfg(feature = "threads")]
 const RANGES: i64 = 4;
 
-/// How many threads a phase is worth, and the length of its ranges.
+/// How many threads a phase is worth, if each is to have so many operations, and the length of its ranges.
 #[cfg(feature = "threads")]
-fn shares(work: &Work<'_>, threads: usize) -> (usize, i64) {
+fn shares(work: &Work<'_>, threads: usize, least_work: i64) -> (usize, i64) {
     let grains = work.extent / work.grain + i64::from(work.extent % work.grain != 0);
-    let worth = work.extent.saturating_mul(work.per_unit.max(1)) / LEAST_WORK;
+    let worth = work.extent.saturating_mul(work.per_unit.max(1)) / least_work;
     let threads = i64::try_from(threads).unwrap_or(i64::MAX).min(worth).min(grains).max(1);
     let ranges = grains.min(threads.saturating_mul(RANGES));
     let length = (grains / ranges + i64::from(grains % ranges != 0)).saturating_mul(work.grain);
     (threads as usize, length)
 }
 
-/// Runs the phase on several threads, which take ranges until there are none left.
+/// Runs the phase on several threads, which take ranges of that length until there are none left.
 ///
 /// # Safety
 /// As for [`run`].
 #[cfg(feature = "threads")]
-unsafe fn split(work: &Work<'_>, threads: usize, scratch: *mut u8) {
-    let (threads, length) = shares(work, threads);
+unsafe fn split(work: &Work<'_>, (threads, length): (usize, i64), scratch: *mut u8) {
     let queue = Queue { work, length, next: std::sync::atomic::AtomicI64::new(0) };
     if threads == 1 {
         // SAFETY: passed on.
@@ -122,7 +122,7 @@ impl Queue<'_> {
 
 #[cfg(all(test, feature = "threads"))]
 mod tests {
-    use super::{Work, shares};
+    use super::{LEAST_WORK, Work, shares};
     use crate::abi::KernelArgs;
 
     unsafe extern "C" fn nothing(_: *const KernelArgs, _: *mut u8, _: i64, _: i64) {}
@@ -139,12 +139,13 @@ mod tests {
         };
         let shares = |extent, grain, per_unit, threads| {
             let work = Work { function: nothing, args: &args, extent, grain, scratch: 0, per_unit };
-            shares(&work, threads)
+            shares(&work, threads, LEAST_WORK)
         };
         assert_eq!(shares(100, 1, 1, 8), (1, 25));
+        assert_eq!(shares(1000, 1, 1 << 10, 2), (1, 250));
         assert_eq!(shares(1000, 1, 1 << 20, 2), (2, 125));
         assert_eq!(shares(1001, 32, 1 << 20, 2), (2, 128));
-        assert_eq!(shares(3, 2, 1 << 20, 8), (2, 2));
+        assert_eq!(shares(3, 2, 1 << 23, 8), (2, 2));
         assert_eq!(shares(i64::MAX, 1 << 40, i64::MAX, usize::MAX).1 % (1 << 40), 0);
     }
 }

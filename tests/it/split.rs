@@ -179,7 +179,7 @@ fn the_form_is_made_when_it_pays() {
         let sizes = subject.sizes(&[(&dims[0], rows), ("d", d)]).expect("sizes of rows");
         let data = subject.data(sizes, Kind::Ordinary, 1);
         let expected = whole.execute(&data, &How::PLAIN);
-        let how = How { threads, ..How::PLAIN };
+        let how = How { threads, eager: false, ..How::PLAIN };
         assert_same(&subject, &data, "as called", &expected, &subject.execute(&data, &how));
         made.load(Ordering::Relaxed)
     };

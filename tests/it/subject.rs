@@ -406,7 +406,10 @@ impl Subject {
             true => kernel.split().expect("the kernel has this form").clone(),
             false => kernel.clone(),
         };
-        let kernel = kernel.with_threads(how.threads);
+        let mut kernel = kernel.with_threads(how.threads);
+        if how.eager {
+            kernel = kernel.with_least_work(1);
+        }
         let mut outcome = Ok(());
         make(&mut || outcome = kernel.call(&inputs, &mut outputs, &numbers));
         if let Err(error) = outcome {
@@ -437,6 +440,8 @@ pub struct How {
     pub spacing: Spacing,
     /// How many threads the call may use.
     pub threads: usize,
+    /// Whether it uses them even where they don't pay.
+    pub eager: bool,
     /// Pairs (parameter, result) that are one array.
     pub in_place: Vec<(u32, u32)>,
     /// Whether parameters with a default are left out.
@@ -452,6 +457,7 @@ impl How {
     pub const PLAIN: How = How {
         spacing: Spacing::Dense,
         threads: 1,
+        eager: true,
         in_place: Vec::new(),
         defaults: false,
         split: false,
@@ -462,6 +468,7 @@ impl How {
     pub const NARROW: How = How {
         spacing: Spacing::Dense,
         threads: 1,
+        eager: true,
         in_place: Vec::new(),
         defaults: false,
         split: false,

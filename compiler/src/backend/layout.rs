@@ -121,7 +121,7 @@ impl Layout {
             extent: phase.extent.clone(),
             grain: phase.grain,
             scratch: if uses_scratch(func, &phase.body) { self.scratch.clone() } else { SizeExpr::Const(0) },
-            work: phase.work.clone(),
+            work: times(&phase.work, phase.cost),
         });
         abi::Variant {
             guard: None,
@@ -240,4 +240,13 @@ fn uses_scratch(func: &Func, stmts: &[Stmt]) -> bool {
         }
         Stmt::Reduce(reduce) => uses_scratch(func, &reduce.body),
     })
+}
+
+/// A size times a number.
+fn times(size: &SizeExpr, by: i64) -> SizeExpr {
+    match size {
+        SizeExpr::Const(size) => SizeExpr::Const(size.saturating_mul(by)),
+        size if by == 1 => size.clone(),
+        size => SizeExpr::Mul(Box::new(size.clone()), Box::new(SizeExpr::Const(by))),
+    }
 }

@@ -76,6 +76,8 @@ pub fn run(args: &Args, session: &mut Session<'_>) -> Outcome {
         (_, 0) if args.quiet => {}
         (1, 0) => writeln!(session.out, "1 example holds")?,
         (_, 0) => writeln!(session.out, "{count} examples hold")?,
+        (1, _) => writeln!(session.out, "1 example fails")?,
+        (_, 1) => writeln!(session.out, "1 of {count} examples fails")?,
         _ => writeln!(session.out, "{failed} of {count} examples fail")?,
     }
     match broken {

@@ -89,7 +89,7 @@
 //!   scalar a0 = param 1 : f32
 //!   in_place param 0, result 0
 //!   unused v18..v23 : f32x4, v25 : i64
-//!   phase v0..v1 extent dim0 grain 1 work dim1 * dim2
+//!   phase v0..v1 extent dim0 grain 1 work dim1 * dim2 cost 17
 //!     for v2 in v0..v1 step 1
 //!       v3 : i64 = size s0
 //!       v4 : f32 = reduce max row 32 over v5 in s0
@@ -488,6 +488,8 @@ pub struct Phase {
     pub grain: i64,
     /// Roughly, elements touched by one unit.
     pub work: SizeExpr,
+    /// Roughly, core operations on each of them. At least 1, which the text form leaves out.
+    pub cost: i64,
     /// What is done for a range.
     pub body: Vec<Stmt>,
 }

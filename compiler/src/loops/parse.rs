@@ -488,12 +488,13 @@ impl<'t> Parser<'t> {
         let grain = row.int("a number of units")?;
         row.expect("work")?;
         let work = row.size_expr()?;
+        let cost = if row.eat("cost") { row.int("a number of operations")? } else { 1 };
         row.end()?;
         let body = self.body(2)?;
         if let Some(end) = self.end_of_body(2) {
             return end.fail("a phase yields nothing");
         }
-        self.func.phases.push(Phase { lo, hi, extent, grain, work, body });
+        self.func.phases.push(Phase { lo, hi, extent, grain, work, cost, body });
         Ok(())
     }
 

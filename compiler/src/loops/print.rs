@@ -210,9 +210,10 @@ impl Printer<'_> {
     }
 
     fn phase(&mut self, number: usize, phase: &Phase) {
-        let Phase { lo, hi, extent, grain, work, body } = phase;
+        let Phase { lo, hi, extent, grain, work, cost, body } = phase;
         let (extent, work) = (size_text(extent), size_text(work));
-        let line = format_args!("phase {lo}..{hi} extent {extent} grain {grain} work {work}");
+        let cost = if *cost == 1 { String::new() } else { format!(" cost {cost}") };
+        let line = format_args!("phase {lo}..{hi} extent {extent} grain {grain} work {work}{cost}");
         self.line(1, Line::Phase(number), line);
         self.body(2, body);
     }

@@ -59,6 +59,8 @@ pub struct Schedule {
     pub parallel: Option<LoopPlan>,
     /// For each region in the order of [`Regions::all`].
     pub regions: Vec<LoopPlan>,
+    /// Core operations of all of them on one vector: whether threads pay.
+    pub cost: u32,
 }
 
 impl Schedule {
@@ -99,7 +101,9 @@ pub fn plan(graph: &Graph, regions: &Regions, target: &Target) -> Schedule {
             }
         }
     };
-    Schedule { target: target.name(), parallel, regions: regions.all().map(region_plan).collect() }
+    let values = regions.values().map(|node| cost(graph, node)).sum::<u32>();
+    let cost = values + regions.all().map(|region| body_cost(graph, region)).sum::<u32>();
+    Schedule { target: target.name(), parallel, regions: regions.all().map(region_plan).collect(), cost }
 }
 
 /// Elements in a vector: as many as fit where all have one width, one where widths mix.

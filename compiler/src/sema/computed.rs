@@ -256,7 +256,9 @@ impl<'a> Lowerer<'_, 'a> {
         );
         let mut error = Diagnostic::error(codes::NOT_YET, base.span, message);
         if what == "a scan" {
-            error = error.with_help("the element before each is what `exclusive = true` gives");
+            error = error.with_help(
+                "where what stands before each element is meant, `exclusive = true` in the scan gives it",
+            );
         }
         error =
             error.with_help("a kernel that makes it a result, and one that reads that, do it in two calls");

@@ -543,6 +543,7 @@ impl<'a> Lowerer<'_, 'a> {
     /// The message about an integer that meets `i32` values and does not fit.
     pub(super) fn report_not_i32(&mut self, span: Span) {
         let error = Diagnostic::error(codes::INTEGER_OVERFLOW, span, "this integer does not fit in i32")
+            .with_note("what is computed with i32, positions too, is between -2^31 and 2^31 - 1")
             .with_help("write it with a point to compute with floats");
         self.report(error);
     }

@@ -2,12 +2,15 @@
 //! the same error. And which calls take the short way, so that none is lost to the general one unnoticed.
 
 use crate::abi::*;
-use crate::kernel::Numbers;
+use crate::kernel::{Numbers, Team};
 use crate::shape::Asked;
 use crate::tests::Maker;
 use crate::{Error, Kernel, Tensor, TensorView, TensorViewMut, view, view_mut, view_strided};
 use std::cell::RefCell;
 use std::sync::Arc;
+
+/// The calling thread only.
+const ALONE: Team = Team { threads: 1, least_work: 1 };
 
 /// What the code was called with: arrays, sizes, strides, scalars, and the extent of each phase.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,7 +78,7 @@ fn both(
     SEEN.take();
     let quick = kernel.runs_quickly(inputs, outputs, numbers);
     let seen = SEEN.take();
-    let general = kernel.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), 1);
+    let general = kernel.run_generally(inputs, outputs, Numbers::ByPlace(numbers), Asked::default(), ALONE);
     let general = general.map(|()| SEEN.take());
     if quick {
         assert_eq!(general.as_ref(), Ok(&seen));

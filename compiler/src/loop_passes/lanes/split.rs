@@ -47,8 +47,9 @@ pub fn run(func: &mut Func) {
     if plan.segments.iter().all(|segment| matches!(segment.kind, Kind::Steps(_))) {
         return;
     }
-    let (in_all, work) = (plan.segments.len(), func.phases[0].work.clone());
-    let phases = (0..in_all).map(|number| plan.phase(func, number, &work)).collect();
+    let in_all = plan.segments.len();
+    let (work, cost) = (func.phases[0].work.clone(), func.phases[0].cost);
+    let phases = (0..in_all).map(|number| plan.phase(func, number, (&work, cost))).collect();
     func.phases = phases;
 }
 
@@ -412,7 +413,7 @@ impl Plan {
     // ---- phases ----
 
     /// The phase of a segment.
-    fn phase(&self, func: &mut Func, number: usize, all_work: &SizeExpr) -> Phase {
+    fn phase(&self, func: &mut Func, number: usize, (all_work, cost): (&SizeExpr, i64)) -> Phase {
         let segment = &self.segments[number];
         let nest = &self.nests[segment.nest];
         let (more, work) = match &segment.kind {
@@ -457,7 +458,7 @@ impl Plan {
             Vec::new()
         });
         let body = builder.stmts;
-        Phase { lo, hi, extent: product(axes), grain: 1, work, body }
+        Phase { lo, hi, extent: product(axes), grain: 1, work, cost, body }
     }
 
     /// What a phase does at a place.

@@ -179,6 +179,10 @@ impl<'a> Lowerer<'_, 'a> {
                     return None;
                 }
             };
+            if out.is_nan() {
+                self.report(Diagnostic::error(codes::BAD_RANGE, end.span, "an end of a range can't be NaN"));
+                return None;
+            }
         }
         let [low, high] = numbers;
         if low <= high {
