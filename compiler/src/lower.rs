@@ -819,6 +819,7 @@ impl Lower<'_> {
             .collect();
         let sizes = axes.iter().zip(&dims).map(|(axis, dims)| match axis {
             Axis::Groups(groups) if groups.is_empty() => SizeExpr::Const(i64::from(MAP_LANES)),
+            Axis::Unrolled(dim) if let Some(size) = self.graph.dims[*dim].fixed() => SizeExpr::Const(size),
             _ => SizeExpr::product(dims.iter().map(|dim| dim.as_u32())),
         });
         let axes = sizes.collect();

@@ -19,6 +19,7 @@ mod encode;
 mod gather;
 mod insts;
 mod memory;
+mod pairs;
 mod vcode;
 
 use act_runtime::abi;

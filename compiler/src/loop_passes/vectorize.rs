@@ -15,11 +15,16 @@
 //! *Carried variables* stay in registers if all of them and the body fit there; otherwise they lie in local memory, and an iteration
 //! fetches those of the vectors that it takes.
 //!
-//! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes. Carried
+//! *Rest.* What is left after the last whole step is done one vector at a time, the last one with fewer active lanes; a short
+//! body has a copy of its own for the vectors that are filled. Where
+//! the carried variables are in registers and the lanes are few vectors, each of these has its own copy of the body, behind the
+//! question whether there is anything left for it ([`rest`]): short rows consist of nothing else. Otherwise carried
 //! variables lie in local memory meanwhile, since the vector in question is only known at the call.
 //!
 //! *Long bodies* are written out once: all their places are done as if they were the rest. What a second copy would save is
 //! little beside the body, and it would be compiled for nothing.
+
+mod rest;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -501,8 +506,7 @@ impl Context<'_> {
         } else {
             // The lanes' meaning reaches beyond the loop: the vectors must be those outside.
             self.pieces = (lanes / self.width) as usize;
-            let states = node.carry.len() * self.pieces;
-            if states + vector_statements(b.func, &node.body.stmts) <= HELD {
+            if self.in_registers(b.func, node) {
                 self.register_loop(b, node, lanes);
             } else {
                 self.memory_loop(b, node, lanes);
@@ -533,17 +537,25 @@ impl Context<'_> {
 
     /// A loop that carries nothing.
     fn map_loop(&mut self, b: &mut Builder<'_>, node: &For) {
-        let once = all_vector_statements(b.func, &node.body.stmts) >= LONG;
+        let statements = all_vector_statements(b.func, &node.body.stmts);
+        let once = statements >= LONG;
         let step = i64::from(self.width) * self.pieces as i64;
         let places = if once { self.all_rest(b, node) } else { self.places(b, node, step) };
         if !once {
             let (body, var) = self.lane_body(b, node, self.pieces, None);
             push_loop(b, var, places.lo, places.middle, step, body);
         }
+        let (mut from, width) = (places.middle, i64::from(self.width));
+        if !once && self.pieces > 1 && self.width > 1 && statements <= INTERLEAVED {
+            let filled = self.places(b, node, width);
+            let (body, var) = self.lane_body(b, node, 1, None);
+            push_loop(b, var, from, filled.middle, width, body);
+            from = filled.middle;
+        }
         let active = b.func.value(Type::INDEX);
         let (mut body, var) = self.lane_body(b, node, 1, Some(active));
         self.define_active(b, &mut body, var, places.end, active);
-        push_loop(b, var, places.middle, places.end, i64::from(self.width), body);
+        push_loop(b, var, from, places.end, width, body);
     }
 
     /// A loop whose carried vectors stay in registers over whole steps.
@@ -556,6 +568,10 @@ impl Context<'_> {
         let (lo, hi) = (places.lo, places.middle);
         let kind = LoopKind::Seq;
         b.stmts.push(Stmt::For(Box::new(For { var, lo, hi, step, kind, unroll: 1, carry, body })));
+        if self.pieces <= GROUP {
+            let results = self.rest_in_registers(b, node, results, places, 0);
+            return self.set_results(b, node, results);
+        }
         let rest = b.on_index(Prim::Sub, places.end, places.middle);
         let zero = b.index(0);
         let left = b.compare(Prim::Gt, rest, zero);
@@ -608,9 +624,21 @@ impl Context<'_> {
         pieces: usize,
         active: Option<Value>,
     ) -> (Block, Value) {
+        let var = b.func.value(Type::INDEX);
+        (self.lane_body_at(b, node, var, pieces, active), var)
+    }
+
+    /// The same for a variable that is there already.
+    fn lane_body_at(
+        &mut self,
+        b: &mut Builder<'_>,
+        node: &For,
+        var: Value,
+        pieces: usize,
+        active: Option<Value>,
+    ) -> Block {
         let outside = (self.values.clone(), self.pieces);
         self.pieces = pieces;
-        let var = b.func.value(Type::INDEX);
         let (stmts, yields) = b.nested(|b| {
             let mut positions = vec![var];
             for piece in 1..pieces {
@@ -626,7 +654,7 @@ impl Context<'_> {
         });
         self.lane = None;
         (self.values, self.pieces) = outside;
-        (Block { stmts, yields }, var)
+        Block { stmts, yields }
     }
 
     /// Notes every position that is made from the loop variable.

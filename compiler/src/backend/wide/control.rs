@@ -17,8 +17,8 @@ use super::super::layout::{Layout, Number, Place, Stride, args};
 use super::super::order::in_order;
 use super::address::Term;
 use super::allocate::gpr;
-use super::codes::Cond;
-use super::insts::is_supported;
+use super::codes::{self, Cond};
+use super::insts::{is_supported, shape, size};
 use super::vcode::{Base, Block, End, Function, Inst as Machine, Mem, Operand, Operands, Reg, Size, Target};
 use crate::loops::{self, Buffer, BufferKind, Elem, For, Func, If, Inst, Phase, Stmt, Type, Value};
 use crate::ops::Prim;
@@ -99,6 +99,8 @@ pub(super) struct Emitter<'a> {
     left: SecondaryMap<Value, u32>,
     /// Comparisons that only flags are made of.
     flags_only: FxHashSet<Value>,
+    /// The comparisons that are the mask of the lanes below a number, and the number.
+    masks: FxHashMap<Value, Value>,
     /// The constants loaded last in the current scope.
     last_constants: Vec<(Pattern, Reg)>,
     /// Loads that wait for their use, in the order in which they stand.
@@ -129,12 +131,15 @@ pub(super) fn emit_phase(func: &Func, phase: &Phase, layout: &Layout) -> Result<
     }
     let mut left = SecondaryMap::new();
     count(func, &facts, &ordered, &mut left);
+    let mut masks = FxHashMap::default();
+    find_masks(func, &facts, &ordered, &mut left, &mut masks);
     let mut needed = FxHashSet::default();
     needed_as_values(func, &ordered, &mut needed);
     let flags_only = compares(func, &ordered).filter(|value| !needed.contains(value)).collect();
     let mut emitter = Emitter {
         func,
         layout,
+        masks,
         facts,
         code,
         block: entry,
@@ -194,6 +199,37 @@ fn count(func: &Func, facts: &Facts<'_>, stmts: &[Stmt], uses: &mut SecondaryMap
         stmt.yields(&mut |value| uses[*value] += 1);
         for body in stmt.bodies() {
             count(func, facts, body, uses);
+        }
+    }
+}
+
+/// Notes the comparisons of the numbers of the lanes with a number of lanes, whose mask loads and stores of part of a vector use, too.
+/// Takes their operands from the uses, so that these are made only if something else needs them.
+fn find_masks(
+    func: &Func,
+    facts: &Facts<'_>,
+    stmts: &[Stmt],
+    left: &mut SecondaryMap<Value, u32>,
+    masks: &mut FxHashMap<Value, Value>,
+) {
+    for stmt in stmts {
+        if let Stmt::Let(mask, Inst::Prim(Prim::Lt, operands)) = stmt
+            && let (Some(Inst::Iota(first)), Some(Inst::Splat(count))) =
+                (facts.defs[operands[0]], facts.defs[operands[1]])
+            && facts.constant(*first) == Some(0)
+            && let Some(Inst::Convert(active)) = facts.defs[*count]
+            && func.values[*active] == Type::INDEX
+        {
+            masks.insert(*mask, *active);
+            left[operands[0]] -= 1;
+            left[operands[1]] -= 1;
+            if left[operands[1]] == 0 {
+                left[*count] -= 1;
+            }
+            left[*active] += 1;
+        }
+        for body in stmt.bodies() {
+            find_masks(func, facts, body, left, masks);
         }
     }
 }
@@ -466,7 +502,8 @@ impl Emitter<'_> {
     }
 
     fn stmts(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
+        let mut delayed = FxHashMap::default();
+        for (number, stmt) in stmts.iter().enumerate() {
             if self.refused.is_some() {
                 return;
             }
@@ -474,7 +511,14 @@ impl Emitter<'_> {
             match stmt {
                 Stmt::Let(value, inst) => self.define_by(*value, inst),
                 Stmt::Store(access, value) => {
-                    self.store(access, *value);
+                    match (delayed.remove(&number), self.other_half(access, *value, &stmts[number + 1..])) {
+                        (Some(first), _) => self.store_pairs([first, (access, *value)]),
+                        (None, Some(further)) => {
+                            delayed.insert(number + 1 + further, (access, *value));
+                            continue;
+                        }
+                        (None, None) => self.store(access, *value),
+                    }
                     // The result may be the parameter, in place.
                     if self.func.buffers[access.buffer].kind != BufferKind::Local {
                         self.elements.clear();
@@ -495,6 +539,11 @@ impl Emitter<'_> {
     fn define_by(&mut self, value: Value, inst: &Inst) {
         match inst {
             _ if self.facts.constant(value).is_some() || self.flags_only.contains(&value) => {}
+            Inst::Iota(_) | Inst::Splat(_) | Inst::Convert(_) if self.left[value] == 0 => {}
+            Inst::Prim(Prim::Lt, operands) if self.masks.contains_key(&value) => {
+                let is = self.lane_mask(self.masks[&value], self.func.values[operands[0]]);
+                self.define(value, is);
+            }
             // What the caller gives is known from the start.
             Inst::Size(size) => {
                 let is = self.number(self.layout.size(*size));
@@ -594,7 +643,13 @@ impl Emitter<'_> {
         self.end(End::Branch(Cond::Lt, Target::new(header, next_args), Target::new(exit, yields)));
         self.start(exit);
         for carry in &each.carry {
-            let param = self.parameter(exit, self.func.values[carry.result]);
+            let ty = self.func.values[carry.result];
+            let mut param = self.parameter(exit, ty);
+            if ty.lanes > 1 && is_innermost(&each.body) {
+                // A name of its own: the allocator would else keep variable and result in one place, and put both of them
+                // on the stack where the result has to wait there for its use.
+                param = self.make(codes::load(shape(ty)), size(shape(ty)), &[Operand::Use(param, size(shape(ty)))]);
+            }
             self.define(carry.result, param);
         }
     }
@@ -759,6 +814,34 @@ impl Emitter<'_> {
         self.last_constants = constants;
         self.start(join);
         self.parameter(join, ty)
+    }
+
+    /// One of two ways to do something, chosen by whether an integer is a number; both give values of the types. What is kept for
+    /// later is made before.
+    pub(super) fn if_equal(
+        &mut self,
+        integer: Reg,
+        number: i64,
+        types: &[Type],
+        then: impl FnOnce(&mut Self) -> Vec<Reg>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Reg>,
+    ) -> Vec<Reg> {
+        let [first, second, join] = [(); 3].map(|()| self.code.block());
+        let operands = [Operand::Use(integer, Size::Q), Operand::Imm(number)];
+        self.set_flags(Machine { code: Code::Cmp_rm64_imm8, operands: Operands::new(&operands) });
+        let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
+        self.end(End::Branch(Cond::Eq, to_first, to_second));
+        let constants = std::mem::take(&mut self.last_constants);
+        self.start(first);
+        let values = then(self);
+        self.end(End::Jump(Target::new(join, values)));
+        self.last_constants.clone_from(&constants);
+        self.start(second);
+        let values = otherwise(self);
+        self.end(End::Jump(Target::new(join, values)));
+        self.last_constants = constants;
+        self.start(join);
+        types.iter().map(|&ty| self.parameter(join, ty)).collect()
     }
 
     /// A loop that runs `count` times, at least once, with further variables: their first values; the body gets them and

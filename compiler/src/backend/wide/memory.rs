@@ -83,7 +83,23 @@ impl Emitter<'_> {
                     Shape::Ypd => Code::VEX_Vmaskmovpd_m256_ymm_ymm,
                     _ => Code::VEX_Vmaskmovps_m256_ymm_ymm,
                 };
-                self.op(code, &[Operand::Mem(at), Operand::Use(mask, Size::Y), Operand::Use(value, Size::Y)]);
+                // A masked store takes several times as long as one of a whole vector.
+                let count = self.reg(active);
+                self.if_equal(
+                    count,
+                    i64::from(ty.lanes),
+                    &[],
+                    |emitter| {
+                        emitter.store_whole(at, value, elem, ty);
+                        Vec::new()
+                    },
+                    |emitter| {
+                        let operands =
+                            [Operand::Mem(at), Operand::Use(mask, Size::Y), Operand::Use(value, Size::Y)];
+                        emitter.op(code, &operands);
+                        Vec::new()
+                    },
+                );
             }
             Active::Some(active) => {
                 let count = self.reg(active);
@@ -110,7 +126,7 @@ impl Emitter<'_> {
     }
 
     /// The mask of the lanes below a number.
-    fn lane_mask(&mut self, active: Value, ty: Type) -> Reg {
+    pub(super) fn lane_mask(&mut self, active: Value, ty: Type) -> Reg {
         let double = shape(ty) == Shape::Ypd;
         let count = self.reg(active);
         let key = Key::Mask(active, if double { 8 } else { 4 });
@@ -259,13 +275,19 @@ impl Emitter<'_> {
                 let count = self.reg(active);
                 self.load_copied(at, elem, ty, (count, step))
             }
-            Active::All => {
-                let places = self.places(at, step, ty.lanes);
-                let lanes: Vec<Reg> =
-                    places.into_iter().map(|place| self.load_general(place, elem.bytes())).collect();
-                self.join(&lanes, elem, ty)
-            }
+            Active::All => match self.of_pair(access, ty) {
+                Some(half) => self.load_half(at, half, step, elem, ty),
+                None => self.load_lanes(at, elem, ty, step),
+            },
         }
+    }
+
+    /// Loads each lane by itself.
+    pub(super) fn load_lanes(&mut self, at: Mem, elem: Elem, ty: Type, step: Reg) -> Reg {
+        let places = self.places(at, step, ty.lanes);
+        let lanes: Vec<Reg> =
+            places.into_iter().map(|place| self.load_general(place, elem.bytes())).collect();
+        self.join(&lanes, elem, ty)
     }
 
     /// Where the lanes are.
@@ -336,7 +358,7 @@ impl Emitter<'_> {
     }
 
     /// Stores the lanes to the stack and copies the active ones from there, one after another.
-    fn store_copied(&mut self, at: Mem, value: Reg, elem: Elem, ty: Type, (count, step): (Reg, Reg)) {
+    pub(super) fn store_copied(&mut self, at: Mem, value: Reg, elem: Elem, ty: Type, (count, step): (Reg, Reg)) {
         let spare = Mem::at(Base::Slot(self.spare_slot()));
         self.store_whole(spare, value, elem, ty);
         let (from, to) = (self.lea(spare), self.lea(at));
