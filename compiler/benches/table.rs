@@ -82,6 +82,8 @@ fn measure(case: &Case, arrays: &mut Arrays, (rows, d): (usize, usize), place: &
     let mut times = vec![Vec::new(); variants.len() + 3];
     for _ in 0..rounds {
         let mut time = |index: usize, run: &mut dyn FnMut()| {
+            // What the one before left in the caches, or put out of them, is not this one's concern.
+            run();
             let start = Instant::now();
             for _ in 0..calls {
                 run();

@@ -648,7 +648,8 @@ impl Emitter<'_> {
             if ty.lanes > 1 && is_innermost(&each.body) {
                 // A name of its own: the allocator would else keep variable and result in one place, and put both of them
                 // on the stack where the result has to wait there for its use.
-                param = self.make(codes::load(shape(ty)), size(shape(ty)), &[Operand::Use(param, size(shape(ty)))]);
+                let shape = shape(ty);
+                param = self.make(codes::load(shape), size(shape), &[Operand::Use(param, size(shape))]);
             }
             self.define(carry.result, param);
         }

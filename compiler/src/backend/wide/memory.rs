@@ -358,7 +358,14 @@ impl Emitter<'_> {
     }
 
     /// Stores the lanes to the stack and copies the active ones from there, one after another.
-    pub(super) fn store_copied(&mut self, at: Mem, value: Reg, elem: Elem, ty: Type, (count, step): (Reg, Reg)) {
+    pub(super) fn store_copied(
+        &mut self,
+        at: Mem,
+        value: Reg,
+        elem: Elem,
+        ty: Type,
+        (count, step): (Reg, Reg),
+    ) {
         let spare = Mem::at(Base::Slot(self.spare_slot()));
         self.store_whole(spare, value, elem, ty);
         let (from, to) = (self.lea(spare), self.lea(at));
