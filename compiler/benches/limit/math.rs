@@ -101,6 +101,7 @@ pub fn gelu(x: V) -> V {
         -5.740_373_3e-5,
         -8.821_456_5e-6,
     ];
+    #[expect(clippy::approx_constant, reason = "a coefficient, near ln 2 and not it")]
     let q = [1.0, 0.693_147, 0.240_222_47, 0.055_507_116, 0.009_671_295, 0.001_326_922];
     let minus = _mm256_max_ps(splat(-5.9), _mm256_or_ps(x, splat(-0.0)));
     let t = _mm256_mul_ps(minus, horner(minus, p));
