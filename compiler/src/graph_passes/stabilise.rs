@@ -32,7 +32,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::rewrite::{constant, rebuild, spread};
-use super::scale::{Atom, Factor, Form, Lin, Scale, Scales, Term, Weight, add_atom, lin_dims};
+use super::scale::{Atom, Factor, Form, Lin, Scale, Scales, Term, Weight, add_atom, lin_dims, weight_dims};
 use crate::diag::Span;
 use crate::graph::{Constant, Graph, NodeId, Op};
 use crate::ops::{Prim, Reduction};
@@ -754,7 +754,12 @@ impl Site<'_> {
 
     /// Takes a sum apart. `guard`: where all exponents are `-inf` the sum is 0 and not NaN.
     fn freeze(&mut self, terms: &[Term], guard: bool) -> Option<Frozen> {
-        let kept = |site: &Self, term: &Term| lin_dims(site.graph, &term.lin).difference(term.over);
+        // A number that may be 0 has the exponent 0 or `-inf`, place by place.
+        let exponent_dims = |site: &Self, term: &Term| match term.lin.is_empty() {
+            true => weight_dims(site.graph, &term.weight),
+            false => lin_dims(site.graph, &term.lin),
+        };
+        let kept = |site: &Self, term: &Term| exponent_dims(site, term).difference(term.over);
         let all = terms.iter().fold(DimSet::EMPTY, |dims, term| dims.union(kept(self, term)));
         let mut parts = Vec::new();
         let mut masks = Vec::new();
@@ -778,6 +783,11 @@ impl Site<'_> {
             parts.push(Part { exponent, factor, negative: term.weight.negative, over: term.over });
         }
         let maximum = self.maximum(&parts)?;
+        // What is taken out of a sum is the same all along it.
+        let varies = |part: &Part| !part.over.intersection(self.graph.nodes[maximum].dims).is_empty();
+        if parts.iter().any(varies) {
+            return None;
+        }
         let has_zero = parts.iter().any(|part| part.exponent.is_none());
         let shift = if guard && !has_zero {
             let least = self.number(f64::NEG_INFINITY);
