@@ -170,11 +170,18 @@ impl Form {
         out
     }
 
-    /// A power of it, where it has no weight.
+    /// A power of it, where it has no weight and the power of a power is one: `sqrt(s^2)` is `s` only where `s` is positive.
     pub fn power(&self, power: f64) -> Option<Form> {
+        let whole = |number: f64| number.fract() == 0.0;
+        let joins = |(terms, own): &(Rc<Vec<Term>>, f64)| {
+            own.abs() == 1.0 || (whole(*own) && whole(power)) || terms.iter().all(|term| term.weight.is_one())
+        };
+        if !self.weight.is_one() || power == 0.0 || !self.sums.iter().all(joins) {
+            return None;
+        }
         let lin = self.lin.iter().map(|(atom, count)| (atom.clone(), count * power)).collect();
         let sums = self.sums.iter().map(|(terms, count)| (terms.clone(), count * power)).collect();
-        (self.weight.is_one() && power != 0.0).then_some(Form { lin, weight: Weight::default(), sums })
+        Some(Form { lin, weight: Weight::default(), sums })
     }
 
     /// The degree: how often the exponential of a shift is a factor.

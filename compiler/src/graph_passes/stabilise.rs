@@ -228,7 +228,13 @@ impl Site<'_> {
             (Prim::Tanh, &[a]) => Some((TWO_SIDED, self.tanh_of_softplus(a)?)),
             (Prim::Pow, &[a, p]) if constant(self.graph, p).is_some() => self.power(node, a),
             (Prim::Pow, &[a, p]) => {
-                self.scales.form(a).filter(|form| !form.is_settled())?;
+                let form = self.scales.form(a).filter(|form| !form.is_settled())?;
+                // A whole power of a negative number is one, and has no logarithm.
+                if self.may_be_negative(&form.weight)
+                    || form.sums.iter().any(|(terms, _)| self.sum_may_be_negative(terms))
+                {
+                    return None;
+                }
                 let log = self.log_of_node(a)?;
                 // Powers of 1, and with the exponent 0, are 1.
                 let zero = self.number(0.0);
@@ -930,10 +936,19 @@ impl Site<'_> {
             let (own, other) = if form.lin == a { (a, b) } else { (b, a) };
             return self.minus_softplus(&difference(&other, &own));
         }
+        let mut signs = self.signs_of(form);
         let mut lin = form.lin.clone();
         let mut logs = Vec::new();
         for (terms, power) in &form.sums {
-            if *power == -1.0 && self.is_covered(form, terms) && form.sums.len() == 1 {
+            if signs.is_some() && self.sum_may_be_negative(terms) && power.fract() == 0.0 {
+                let frozen = self.freeze(terms, true)?;
+                add_atom(&mut lin, &Atom::Node(frozen.shift), power * frozen.times);
+                let size = self.prim(Prim::Abs, &[frozen.rest]);
+                logs.push((self.prim(Prim::Log, &[size]), *power));
+                if power % 2.0 != 0.0 {
+                    signs.iter_mut().for_each(|signs| signs.push(frozen.rest));
+                }
+            } else if *power == -1.0 && self.is_covered(form, terms) && form.sums.len() == 1 {
                 let frozen = self.freeze(terms, false)?;
                 add_atom(&mut lin, &Atom::Node(frozen.shift), -frozen.times);
                 logs.push((self.prim(Prim::Log, &[frozen.rest]), -1.0));
@@ -949,7 +964,11 @@ impl Site<'_> {
                 factors: form.weight.factors.iter().map(|(factor, _)| (factor.clone(), false)).collect(),
             };
             let weight = if divides { &flipped } else { &form.weight };
-            let weight = self.weight(weight)?.expect("it has factors");
+            let mut weight = self.weight(weight)?.expect("it has factors");
+            if let Some(signs) = &mut signs {
+                signs.push(weight);
+                weight = self.prim(Prim::Abs, &[weight]);
+            }
             let log = self.prim(Prim::Log, &[weight]);
             logs.push((log, if divides { -1.0 } else { 1.0 }));
         }
@@ -968,7 +987,52 @@ impl Site<'_> {
                 (None, true) => self.prim(Prim::Neg, &[log]),
             });
         }
-        value
+        match signs {
+            Some(signs) => Some(self.nan_where_negative(&signs, value?)),
+            None => value,
+        }
+    }
+
+    /// A list for the factors of a form that have a sign, if its logarithm can't be that of every factor: two may be negative, or an even
+    /// power of one is taken.
+    fn signs_of(&self, form: &Form) -> Option<Vec<NodeId>> {
+        let sums =
+            form.sums.iter().filter(|(terms, power)| power.fract() == 0.0 && self.sum_may_be_negative(terms));
+        let even = sums.clone().any(|(_, power)| power % 2.0 == 0.0);
+        let weight = usize::from(self.may_be_negative(&form.weight));
+        (even || sums.count() + weight > 1).then(Vec::new)
+    }
+
+    /// A value, and NaN where the product of some numbers is negative.
+    fn nan_where_negative(&mut self, numbers: &[NodeId], value: NodeId) -> NodeId {
+        let zero = self.number(0.0);
+        let (one, minus_one) = (self.number(1.0), self.number(-1.0));
+        let mut product = None;
+        for &number in numbers {
+            let below = self.prim(Prim::Lt, &[number, zero]);
+            let sign = self.prim(Prim::Select, &[below, minus_one, one]);
+            product = Some(product.map_or(sign, |product| self.prim(Prim::Mul, &[product, sign])));
+        }
+        let Some(product) = product else { return value };
+        let below = self.prim(Prim::Lt, &[product, zero]);
+        let nan = self.number(f64::NAN);
+        self.prim(Prim::Select, &[below, nan, value])
+    }
+
+    fn sum_may_be_negative(&self, terms: &[Term]) -> bool {
+        terms.iter().any(|term| self.may_be_negative(&term.weight))
+    }
+
+    fn may_be_negative(&self, weight: &Weight) -> bool {
+        weight.negative
+            || weight.factors.iter().any(|(factor, _)| match factor {
+                Factor::Node(node) => {
+                    let of_constant = constant(self.graph, *node).map(|number| number.value() < 0.0);
+                    let unknown = || !self.scales.knows(*node) || self.scales.ranges()[*node].lo < 0.0;
+                    of_constant.unwrap_or_else(unknown)
+                }
+                Factor::Choice { yes, no, .. } => self.may_be_negative(yes) || self.may_be_negative(no),
+            })
     }
 
     /// The logarithm of a sum of exponentials.
