@@ -337,6 +337,16 @@ fn ranges_stand_in_headers() {
 }
 
 #[test]
+fn explain_tells_what_values_read() {
+    let text =
+        b"kernel f(x: f32[n], b: f32[n]) -> (y: f32[n], z: f32[n]) { (y = exp(x), z = sin(b) + cos(x)) }\n";
+    let folder = Folder::new(&[("f.act", text)]);
+    let told = folder.succeeds(&["explain", "f.act"]);
+    assert!(told.contains("region0: reads x, b, writes y, z"), "{told}");
+    assert!(told.contains("16 bytes for each element of x, b, y, z; the least possible is 16"), "{told}");
+}
+
+#[test]
 fn made_up_labels_lie_inside() {
     let text = b"kernel f(x: f32[c, n], l: u8[n], i: i32[n, k], j: i8[n]) -> f32[n, k] {
     x[n = i, c = l] + broadcast[k](x[c = j])

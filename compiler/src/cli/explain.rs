@@ -559,6 +559,8 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
     let mut passes: Vec<Pass> = Vec::new();
     // What is the same all over a place stays in registers.
     let mut values: Vec<NodeId> = Vec::new();
+    // What values take is told with the region that follows them.
+    let mut read_by_values: Vec<NodeId> = Vec::new();
     let mut steps = Step::flat(&regions.prologue);
     steps.extend(Step::flat(&regions.body));
     for step in steps {
@@ -577,6 +579,8 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
             Step::Region(region) => region,
             Step::Values(nodes) => {
                 values.extend(nodes);
+                read_by_values
+                    .extend(nodes.iter().flat_map(|&node| graph.nodes[node].op.args().iter().copied()));
                 continue;
             }
         };
@@ -588,7 +592,8 @@ fn memory_passes(graph: &Graph, regions: &Regions) -> Vec<Pass> {
                 pass.bytes += bytes;
             }
         };
-        for node in uses(graph, step) {
+        let early = std::mem::take(&mut read_by_values);
+        for node in early.iter().copied().chain(uses(graph, step)) {
             let size = |decl: &Decl| if is_full(graph, decl, full) { decl.dtype.bytes() } else { 0 };
             if step.nodes.contains(&node) || values.contains(&node) {
                 continue;
