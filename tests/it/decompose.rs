@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use act::graph_passes::decompose::Found;
+use act::graph_passes::decompose::{DECOMPOSITIONS, Found};
 use act::loops::interp;
 use act::{DType, Data, Kernel, Normalizer, Options, Tensor, view, view_mut};
 use act_runtime::{bf16, f16};
@@ -13,8 +13,10 @@ use crate::inputs::{self, root};
 use crate::subject::{self, How, Kind, Subject, graphs, subject_with, value};
 use crate::zoo;
 
-const WAYS: [Normalizer; 4] =
-    [Normalizer::Reload, Normalizer::Recompute, Normalizer::Online, Normalizer::TwoPass];
+/// All ways, by the table; reload, which all other tests run, is the first.
+fn ways() -> impl Iterator<Item = Normalizer> {
+    DECOMPOSITIONS.iter().map(|row| row.normalizer)
+}
 
 fn options(normalizer: Normalizer) -> Options {
     Options { normalizer, ..Options::default() }
@@ -58,6 +60,25 @@ fn these_kernels_have_decompositions() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("kernels", list));
+}
+
+/// Every way that can be asked for has its row, and stands where a user looks for it.
+#[test]
+fn every_way_is_documented() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("a readable file");
+    let (reference, transcript) = (read("grammar/README.md"), read("tests/cli/actc.trycmd"));
+    let options = reference.lines().find(|line| line.starts_with("| `normalizer` |")).expect("the directive");
+    let help =
+        transcript.lines().find(|line| line.contains("that they shift are computed:")).expect("the option");
+    for way in Normalizer::ALL {
+        assert!(way == Normalizer::Auto || ways().any(|row| row == way), "{} has no row", way.name());
+        let (line, name) = (format!("| `{}` |", way.name()), way.name());
+        assert!(reference.contains(&line), "grammar/README.md, \"Ways to normalise\", has no line `{line}`");
+        let among =
+            |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+        assert!(among(options), "the line of `normalizer` in grammar/README.md lacks {name}");
+        assert!(among(help), "`actc help run` lacks {name}: compiler/src/cli/mod.rs, and build.rs beside it");
+    }
 }
 
 /// Sizes of a call: the dimension of that number is so long.
@@ -111,8 +132,7 @@ fn all_ways_agree_on_every_engine() {
         }
         let plain = subject_with(&file, graph.clone(), &options(Normalizer::Reload)).expect("this machine");
         // Reload is what all other tests run.
-        for way in &WAYS[1..] {
-            let way = *way;
+        for way in ways().skip(1) {
             let subject = subject_with(&file, graph.clone(), &options(way)).expect("this machine");
             let dims = subject.free_dims().len().max(1);
             let mut seed = 0;
@@ -147,7 +167,7 @@ fn results_on_the_way_may_overwrite_their_operands() {
         let u = 2 * x + 1;
         (y = u, l = logsumexp[d](u), v = var[d](u))
     }";
-    for way in WAYS {
+    for way in ways() {
         for graph in graphs("on the way", text) {
             let subject = subject_with("on the way", graph, &options(way)).expect("this machine");
             for length in [1, 33, 8193] {
@@ -263,7 +283,7 @@ fn expected(x: &[f64], dtype: DType) -> Vec<Vec<(f64, f64)>> {
 }
 
 fn check_rows(dtype: DType, lengths: &[usize]) {
-    for way in WAYS {
+    for way in ways() {
         let kernels = rows(way, dtype);
         for &length in lengths {
             for (what, x) in logits(length) {
@@ -318,7 +338,7 @@ fn the_longest_row_sums_to_1() {
         |at: usize| ((at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1u64 << 24) as f32;
     let x: Vec<f32> = (0..length).map(|at| 8.0 * random(at)).collect();
     let mut y = vec![0f32; length];
-    for way in WAYS {
+    for way in ways() {
         let softmax = rows(way, DType::F32).remove(0);
         softmax
             .call(&[view(&x, [length])], &mut [view_mut(&mut y, [length])], &[])

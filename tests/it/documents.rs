@@ -7,6 +7,7 @@ use std::process::Command;
 
 use act::Target;
 use act::diag::{Source, Sources};
+use act::ops::{Class, Prim};
 use act::pipeline::{self, Observer, Options, Stage};
 use act::sema::prelude;
 
@@ -103,6 +104,12 @@ fn the_readme_has_every_command_and_function() {
     let words: Vec<&str> = section.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     for name in prelude::function_names(false).chain(prelude::function_names(true)) {
         assert!(words.contains(&name), "README.md lacks `{name}`");
+    }
+    // Some have no name in the language: graph passes make them.
+    let nameless = [Prim::ExpNonpos, Prim::OnePlusErf, Prim::Gelu];
+    let expanded = Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded);
+    for prim in expanded.filter(|prim| !nameless.contains(prim)) {
+        assert!(words.contains(&prim.name()), "README.md lacks `{prim}`");
     }
 }
 
