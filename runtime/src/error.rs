@@ -296,11 +296,15 @@ impl fmt::Display for Error {
                 one_of(f, known)
             }
             Error::Count { kernel, what, expected, given } => {
-                write!(f, "`{kernel}` takes {} {what}", expected.len())?;
+                let one = expected.len() == 1;
+                let word = if one { what.trim_end_matches('s') } else { what };
+                write!(f, "`{kernel}` takes {} {word}", expected.len())?;
                 if !expected.is_empty() {
                     write!(f, " ({})", Names(expected))?;
                 }
-                write!(f, ", but {given} {} given", if *given == 1 { "was" } else { "were" })
+                write!(f, ", but {given} {} given", if *given == 1 { "was" } else { "were" })?;
+                let some = *what == "numbers" && !expected.is_empty();
+                if some { f.write_str("; none at all stand for the defaults") } else { Ok(()) }
             }
             Error::UnknownName { kernel, what, name, known } => {
                 write!(f, "`{kernel}` has no {what} `{name}`")?;

@@ -234,7 +234,7 @@ fn binding_errors_name_dimension_parameters_and_sizes() {
             "`weight` is `[d]`, but an array with 2 axes was given: [3, 1]",
         ),
         (plain(), &[&[2, 3]], &[&[2, 3]], "`k` takes 2 input arrays (`x`, `weight`), but 1 was given"),
-        (plain(), &[&[2, 3], &[3]], &[], "`k` takes 1 output arrays (`y`), but 0 were given"),
+        (plain(), &[&[2, 3], &[3]], &[], "`k` takes 1 output array (`y`), but 0 were given"),
         (
             heads(),
             &[&[30, 5], &[30]],
@@ -333,7 +333,10 @@ fn mistakes_by_name() {
     assert_eq!(message(bind.run()), "the kernel can't write `y` into the memory of `w`");
     let mut out = [view_mut(&mut z, [2, 2])];
     let two = kernel.call(&[xv(), TensorView::absent()], &mut out, &[1.0, 2.0]);
-    assert_eq!(message(two), "`k` takes 1 numbers (`eps`), but 2 were given");
+    assert_eq!(
+        message(two),
+        "`k` takes 1 number (`eps`), but 2 were given; none at all stand for the defaults"
+    );
 }
 
 #[test]
