@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use act::diag::{Source, Sources};
 use act::graph::Graph;
+use act::sema::prelude;
 use act::{DType, Kernel, Options, pipeline};
 use act_runtime::abi::ParamKind;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,7 +86,8 @@ Examples:
   actc accuracy tanh
   actc accuracy gelu --samples 100000000
   actc accuracy exp --all                  every f32 number: minutes
-  actc accuracy my_activation.act -k f")]
+  actc accuracy my_activation.act -k f     the kernel f, as of a function with more parameters:
+                                           kernel f(x: f32[..]) -> f32[..] { prelu(x, 0.25) }")]
 pub struct Args {
     /// An elementary function or a function of the library of one variable; or a file with a kernel of one f32 array
     #[arg(value_name = "NAME|FILE")]
@@ -130,6 +132,17 @@ fn subject(subject: &Path) -> Outcome<Text> {
     let is_word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
     if !is_word || subject.exists() {
         return Text::read(subject);
+    }
+    let only_along = |name: &str| {
+        let of_library = prelude::function_names(true).any(|known| known == name);
+        let everywhere = prelude::function_names(false).any(|known| known == name);
+        of_library && !everywhere || matches!(name, "sum" | "prod")
+    };
+    if only_along(name) {
+        let message = format!(
+            "`{name}` goes along dimensions: measured are functions that compute every place by itself"
+        );
+        return Err(Failure::Message(message));
     }
     let text = format!("kernel accuracy(x: f32[n]) -> f32[n] {{ {name}(x) }}\n");
     let mut sources = Sources::new();
