@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example minimax` prints them, with the largest weighted error of each and whether they are the ones in the
 //! source; `cargo run --example minimax -- --write` puts them there (`cargo fmt` then breaks the lines). The table of what
-//! is fitted is `tables.rs`. `tests/it/minimax.rs` holds the sources against it.
+//! is fitted is `tables.rs`; a new polynomial has a row there, and in the source `const NAME_F32: [f64; 0] = [];`, likewise `_F64`, to be filled. `tests/it/minimax.rs` holds the sources against it.
 
 mod remez;
 mod tables;
@@ -16,7 +16,10 @@ fn main() {
         let path = folder.join(table.file);
         let text = std::fs::read_to_string(&path).expect("the file can be read");
         let Some((place, values)) = tables::find(&text, table.name) else {
-            panic!("{} has no constant {}", table.file, table.name);
+            panic!(
+                "{0} has no constant {1}: put `const {1}: [f64; 0] = [];` where it shall stand",
+                table.file, table.name
+            );
         };
         let same = if values == table.values { "as in the source" } else { "new" };
         println!("{} {} 2^{:.2}, {same}", table.file, table.name, libm::log2(table.error));

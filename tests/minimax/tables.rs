@@ -352,14 +352,18 @@ pub fn find(text: &str, name: &str) -> Option<(std::ops::Range<usize>, Vec<f64>)
     };
     let words = inside.split(',').map(str::trim).filter(|word| !word.is_empty());
     let values = words.map(number).collect::<Option<Vec<f64>>>()?;
-    Some((equals + 1..end, values))
+    Some((start + format!("const {name}:").len()..end, values))
 }
 
-/// The constant as it is to stand in the file, after the `=`.
+/// The constant as it is to stand in the file, after the name: its type and its values.
 pub fn written(table: &Table) -> String {
     let values: Vec<String> = table.values.iter().map(|value| format!("{value:?}")).collect();
     let values = values.join(", ");
-    if table.name.starts_with("CONSTANT") { format!(" ({values})") } else { format!(" [{values}]") }
+    if table.name.starts_with("CONSTANT") {
+        format!(" (f64, f64) = ({values})")
+    } else {
+        format!(" [f64; {}] = [{values}]", table.values.len())
+    }
 }
 
 /// All tables, made anew.
