@@ -7,6 +7,7 @@ use std::process::Command;
 
 use act::Target;
 use act::diag::{Source, Sources};
+use act::graph_passes::PASSES;
 use act::ops::{Class, Prim};
 use act::pipeline::{self, Observer, Options, Stage};
 use act::sema::prelude;
@@ -110,6 +111,17 @@ fn the_readme_has_every_command_and_function() {
     let expanded = Prim::ALL.iter().filter(|prim| prim.class() == Class::Expanded);
     for prim in expanded.filter(|prim| !nameless.contains(prim)) {
         assert!(words.contains(&prim.name()), "README.md lacks `{prim}`");
+    }
+}
+
+/// The diagram has every pass over the graph.
+#[test]
+fn the_architecture_has_every_graph_pass() {
+    let text = read("ARCHITECTURE.md");
+    let line = text.lines().find(|line| line.contains("graph_passes::PASSES  ")).expect("the passes");
+    let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for pass in PASSES {
+        assert!(words.contains(&pass.name), "the diagram of ARCHITECTURE.md lacks `{}`", pass.name);
     }
 }
 
