@@ -420,6 +420,8 @@ impl<'c, 'a> Checker<'c, 'a> {
             error.with_note(format!("`{text}` is a function; call it: `{text}(x)`"))
         } else if function[1] {
             error.with_note(format!("`{text}` is a function of dimensions; call it: `{text}[d](x)`"))
+        } else if text == "e" {
+            error.with_help("e to the power x is `exp(x)`, the number itself `exp(1)`")
         } else if matches!(self.dims, DimScope::Const) && !self.bindings.is_empty() {
             error.with_note("only constants are known here")
         } else {
@@ -590,8 +592,12 @@ impl<'c, 'a> Checker<'c, 'a> {
         let name = &call.callee.name;
         if let Some(named) = call.args.iter().find_map(|arg| arg.name.as_ref()) {
             let message = format!("the arguments of `{name}` have no names");
-            let error = Diagnostic::error(codes::UNKNOWN_ARGUMENT, named.span, message)
+            let mut error = Diagnostic::error(codes::UNKNOWN_ARGUMENT, named.span, message)
                 .with_note("it is built in, and takes them by place");
+            if named.name == "where" && matches!(builtin, Builtin::Reduce(_)) {
+                error =
+                    error.with_help(format!("a condition stands in the brackets: `{name}[d where c](x)`"));
+            }
             self.diagnostics.push(error);
         }
         let (least, most) = builtin.arity();
@@ -708,12 +714,17 @@ impl<'c, 'a> Checker<'c, 'a> {
                 )
             }
             None => {
-                let dims = match other {
-                    Callee::Function(function, _) => {
+                let only = match self.dims {
+                    DimScope::Kernel if self.kernel_dims.len() == 1 => self.kernel_dims.iter().next(),
+                    _ => None,
+                };
+                let dims = match (only, other) {
+                    (Some(dim), _) => dim.to_string(),
+                    (None, Callee::Function(function, _)) => {
                         let names: Vec<&str> = function.dims.iter().map(|dim| dim.as_str()).collect();
                         names.join(", ")
                     }
-                    Callee::Builtin(_) | Callee::Reduction(..) => "d".to_owned(),
+                    (None, Callee::Builtin(_) | Callee::Reduction(..)) => "d".to_owned(),
                 };
                 let message = format!("`{name}` needs its dimensions in brackets");
                 Diagnostic::error(codes::BRACKETS, call.callee.span, message)

@@ -42,7 +42,7 @@ struct Failure<'a> {
 type Case = fn(&Failure<'_>) -> Option<Diagnostic>;
 
 /// In the order in which they are tried: what is wrong in itself, then brackets, then what is wrong here.
-const CASES: [Case; 25] = [
+const CASES: [Case; 26] = [
     unknown_character,
     stray_doc,
     bad_number,
@@ -64,6 +64,7 @@ const CASES: [Case; 25] = [
     bare_block,
     array_literal,
     empty_brackets,
+    no_dtype,
     typed_fn_parameter,
     kernel_signature,
     item_keyword,
@@ -742,6 +743,10 @@ fn other_language(failure: &Failure<'_>) -> Option<Diagnostic> {
             "formulas hold for all positions",
             "reduce with `sum[d](x)`, or repeat a fixed number of times with `iterate`",
         ),
+        // Where an item may stand it is meant for one.
+        "def" if failure.place == 0 || failure.expects(Rule::item) || failure.expects(Rule::kw_kernel) => {
+            None
+        }
         "var" | "val" | "def" | "auto" | "float" | "double" if next.is_some() => {
             error("not a statement", "name a value with `let name = …;`")
         }
@@ -906,6 +911,15 @@ fn typed_fn_parameter(failure: &Failure<'_>) -> Option<Diagnostic> {
             .with_label("a `fn` works for any type and shape")
             .with_help("write only the name; dimensions that it reduces go in brackets: `fn f[d](x)`"),
     )
+}
+
+/// `x: [n, d]`, `-> [n]`
+fn no_dtype(failure: &Failure<'_>) -> Option<Diagnostic> {
+    if failure.text() != "[" || !matches!(failure.before(), ":" | "->") {
+        return None;
+    }
+    let error = failure.error(codes::BAD_TYPE, "a type begins with a dtype");
+    Some(error.with_label("no dtype before the dimensions").with_fix("for example", failure.span(), "f32["))
 }
 
 /// `fn f(x) -> f32`
