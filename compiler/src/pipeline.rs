@@ -200,25 +200,24 @@ pub fn front(
     }?;
     let mut unmet = Diagnostics::new();
     for graph in &lowered.graphs {
-        check_directives(graph, &mut unmet);
+        check_directives(graph, options, &mut unmet);
     }
     if unmet.has_errors() { Err(unmet) } else { Ok(lowered) }
 }
 
 /// Says what a `schedule` asks for and the kernel, as `sema` made it, can't be given.
-fn check_directives(graph: &Graph, unmet: &mut Diagnostics) {
+fn check_directives(graph: &Graph, options: &Options, unmet: &mut Diagnostics) {
     let asked = graph.directives.normalizer.filter(|asked| asked.value != Normalizer::Auto);
     let Some(asked) = asked else { return };
     let mut graph = graph.clone();
-    for pass in graph_passes::PASSES {
-        (pass.run)(&mut graph);
-    }
+    let options = options.with(&graph.directives);
+    optimize(&mut graph, &options, &mut Blind);
     if Found::of(&graph).is_empty() {
         let message = format!("nothing in `{}` can be computed in this way", graph.name);
         let error = Diagnostic::error(codes::UNMET, asked.span, message)
             .with_note(
                 "`normalizer` speaks of a maximum and the sums of exponentials that it shifts, as in a softmax, \
-                 and of a mean and its squares",
+                 and of a mean and its squares, along dimensions that are not unrolled",
             )
             .with_help("take the directive out");
         unmet.push(error);
@@ -260,23 +259,7 @@ pub fn compile_graph(
     let kernel = graph.name.clone();
     watch.stage(Stage::Graph, &kernel, &graph);
     check_graph(options, "sema", &graph);
-    if options.accuracy == Accuracy::Strict {
-        graph_passes::strict::run(&mut graph);
-        check_graph(options, "strict", &graph);
-        watch.pass("strict", &kernel, &graph);
-    }
-    for pass in graph_passes::PASSES {
-        if pass.name == "stabilise" {
-            watch.stage(
-                Stage::Scale,
-                &kernel,
-                &Lazy(|| graph_passes::scale::Scales::new(&graph).print(&graph)),
-            );
-        }
-        (pass.run)(&mut graph);
-        check_graph(options, pass.name, &graph);
-        watch.pass(pass.name, &kernel, &graph);
-    }
+    optimize(&mut graph, options, watch);
     watch.stage(Stage::Optimized, &kernel, &graph);
     watch.stage(Stage::Ranges, &kernel, &Lazy(|| graph_passes::ranges::Ranges::new(&graph).print(&graph)));
     watch.graph(&graph);
@@ -303,6 +286,27 @@ pub fn compile_graph(
         }
     }?;
     Ok(CompiledKernel { most_threads, ..compiled })
+}
+
+/// The passes before it is decided how normalisers are computed.
+fn optimize(graph: &mut Graph, options: &Options, watch: &mut dyn Observer) {
+    if options.accuracy == Accuracy::Strict {
+        graph_passes::strict::run(graph);
+        check_graph(options, "strict", graph);
+        watch.pass("strict", &graph.name, graph);
+    }
+    for pass in graph_passes::PASSES {
+        if pass.name == "stabilise" {
+            watch.stage(
+                Stage::Scale,
+                &graph.name,
+                &Lazy(|| graph_passes::scale::Scales::new(graph).print(graph)),
+            );
+        }
+        (pass.run)(graph);
+        check_graph(options, pass.name, graph);
+        watch.pass(pass.name, &graph.name, graph);
+    }
 }
 
 /// The graph and the loop nests of the form of a kernel that is compiled at once, from its graph after [`graph_passes::PASSES`].

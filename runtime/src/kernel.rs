@@ -396,6 +396,7 @@ impl Kernel {
         let len = |raw: &Raw| raw.shape().iter().fold(1i64, |len, &size| len.saturating_mul(size));
         let largest = raws.map(len).max().unwrap_or(0);
         let threads = thread_count(team.threads);
+        // An element is one operation or more.
         if threads <= 1 || largest < LEAST_SPLIT.min(team.least_work) {
             return false;
         }

@@ -9,14 +9,19 @@ fn compiled(text: &str, normalizer: Normalizer, threads: usize) -> Module {
     act::compile_with(text, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The bits of a row that tells the ways apart.
-fn bits(module: &Module) -> Vec<u32> {
-    let x: Vec<f32> = (0..20_000).map(|at| (at * 7919 % 4001) as f32 / 300.0 + at as f32 / 5000.0).collect();
+/// The bits that the kernel `k` of a module gives for a row.
+pub fn bits_of_row(module: &Module, x: &[f32]) -> Vec<u32> {
     let mut y = vec![0.0f32; x.len()];
     let shape = [1, x.len()];
     let kernel = module.kernel("k").expect("the kernel");
-    kernel.call(&[view(&x, shape)], &mut [view_mut(&mut y, shape)], &[]).expect("a call");
+    kernel.call(&[view(x, shape)], &mut [view_mut(&mut y, shape)], &[]).expect("a call");
     y.iter().map(|y| y.to_bits()).collect()
+}
+
+/// Those of a row that tells the ways apart.
+fn bits(module: &Module) -> Vec<u32> {
+    let x = (0..20_000).map(|at| (at * 7919 % 4001) as f32 / 300.0 + at as f32 / 5000.0);
+    bits_of_row(module, &x.collect::<Vec<f32>>())
 }
 
 #[test]
@@ -44,4 +49,27 @@ fn the_text_bounds_threads() {
     assert!((1..=2).contains(&threads(&bounded, 0)), "as many as there are, at most two");
     let expected = bits(&compiled(PLAIN, Normalizer::Auto, 1));
     assert_eq!(bits(&compiled(&bounded, Normalizer::Auto, 16)), expected);
+}
+
+/// Also of a kernel that is linked.
+#[test]
+fn the_text_bounds_threads_in_the_rust_file() {
+    let stub = |text: &str| {
+        let kernels = act::compile_kernels("k.act", text, &Options::default());
+        act::emit::rust_stub(&kernels.unwrap_or_else(|error| panic!("{error}")))
+    };
+    let bounded = stub(&format!("{PLAIN}schedule k {{ threads = 2; }}"));
+    assert!(bounded.contains("linked.load() }.map(|kernel| kernel.with_most_threads(2))\n"), "{bounded}");
+    assert!(!stub(PLAIN).contains("most_threads"));
+}
+
+/// What can't be had is found with the passes that the schedule asks for.
+#[test]
+fn directives_are_checked_together() {
+    for normalizer in ["online", "two_pass"] {
+        let text = format!("{PLAIN}schedule k {{ accuracy = strict; normalizer = {normalizer}; }}");
+        let strict = bits(&compiled(&text, Normalizer::Auto, 1));
+        let plain = format!("{PLAIN}schedule k {{ normalizer = {normalizer}; }}");
+        assert_eq!(strict, bits(&compiled(&plain, Normalizer::Auto, 1)), "a shifted row stays in f32");
+    }
 }

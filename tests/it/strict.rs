@@ -5,6 +5,8 @@ use std::process::Command;
 use act::{Accuracy, Module, Options, view, view_mut};
 use serde_json::Value;
 
+use crate::schedules::bits_of_row;
+
 /// Activations whose result is right to the last digits, whatever its size.
 const NAMES: [&str; 21] = [
     "elu",
@@ -38,11 +40,7 @@ fn compiled(text: &str, accuracy: Accuracy) -> Module {
 /// The bits of a row of 4000.
 fn bits(module: &Module) -> Vec<u32> {
     let x: Vec<f32> = (0..4000).map(|at| (at * 7919 % 4001) as f32 / 150.0 - 14.0).collect();
-    let mut y = vec![0.0f32; x.len()];
-    let shape = [1, x.len()];
-    let kernel = module.kernel("k").expect("the kernel");
-    kernel.call(&[view(&x, shape)], &mut [view_mut(&mut y, shape)], &[]).expect("a call");
-    y.iter().map(|y| y.to_bits()).collect()
+    bits_of_row(module, &x)
 }
 
 /// At most 4 ulp is promised; one rounding is what there is.

@@ -28,7 +28,7 @@ struct Function<'a>(&'a CompiledKernel);
 
 impl Display for Function<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let CompiledKernel { signature, variants, .. } = self.0;
+        let CompiledKernel { signature, variants, most_threads, .. } = self.0;
         let isa = variants.first().map_or("other", |code| code.target.name());
         for line in signature.doc.lines() {
             writeln!(f, "{}", format!("/// {line}").trim_end())?;
@@ -69,7 +69,8 @@ impl Display for Function<'_> {
         write_abi(f, variants)?;
         writeln!(f, "    }};")?;
         writeln!(f, "    // SAFETY: the functions were compiled together with this description.")?;
-        writeln!(f, "    unsafe {{ linked.load() }}")?;
+        let bounded = most_threads.map(|most| format!(".map(|kernel| kernel.with_most_threads({most}))"));
+        writeln!(f, "    unsafe {{ linked.load() }}{}", bounded.unwrap_or_default())?;
         writeln!(f, "}}")
     }
 }

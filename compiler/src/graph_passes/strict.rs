@@ -2,15 +2,15 @@
 //! and rounded once, so that the last digits are right where the result is far smaller than its input, too.
 //!
 //! Nodes of `f32` that are functions of their operands place by place hang together where one is an operand of another. Such
-//! a part becomes `f64` if an elementary function is among it (the reciprocal square root, which is as good as a quotient, aside); what enters is converted, exactly,
-//! and what leaves is rounded. `1 + erf(x)` becomes `erfc(-x)`, in kernels of `f64` as well: nothing else of the library's
-//! functions cancels for good.
+//! a part becomes `f64` if an elementary function is among it (the reciprocal square root, which is as good as a quotient,
+//! aside); what enters is converted, exactly, and what leaves is rounded. `1 + erf(x)` becomes `erfc(-x)`, in kernels of `f64`
+//! as well: nothing else of the library's functions cancels for good.
 //!
-//! A constant that is the `f32` nearest to the square root of 1/2, to pi and the like becomes the `f64` nearest to it: see [`meant`]. Other
-//! constants stay the `f32` that the text means by them.
+//! A constant that is the `f32` nearest to the square root of 1/2, to pi and the like becomes the `f64` nearest to it: see
+//! [`meant`]. Other constants stay the `f32` that the text means by them.
 //!
-//! What runs over places (reductions, scans, loops, computed positions) stays what it is, and its operands stay `f32`: a value that is such an operand and
-//! also part of what becomes `f64` is computed twice. Where `stabilise` shifts exponentials of a reduction, or divides a
+//! What runs over places (reductions, scans, loops, computed positions) stays what it is, and its operands stay `f32`: a value
+//! that is such an operand and also part of what becomes `f64` is computed twice. Where `stabilise` shifts exponentials of a reduction, or divides a
 //! norm's elements by the largest, all that a value depending on a reduction is made of stays as well: that pass sees such
 //! forms in one dtype.
 //!

@@ -799,22 +799,15 @@ impl Emitter<'_> {
         then: impl FnOnce(&mut Self) -> Reg,
         otherwise: impl FnOnce(&mut Self) -> Reg,
     ) -> Reg {
-        let [first, second, join] = [(); 3].map(|()| self.code.block());
         let operands = [Operand::Use(cond, Size::D), Operand::Use(cond, Size::D)];
-        self.set_flags(Machine { code: Code::Test_rm32_r32, operands: Operands::new(&operands) });
-        let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
-        self.end(End::Branch(Cond::Ne, to_first, to_second));
-        let constants = std::mem::take(&mut self.last_constants);
-        self.start(first);
-        let value = then(self);
-        self.end(End::Jump(Target::new(join, vec![value])));
-        self.last_constants.clone_from(&constants);
-        self.start(second);
-        let value = otherwise(self);
-        self.end(End::Jump(Target::new(join, vec![value])));
-        self.last_constants = constants;
-        self.start(join);
-        self.parameter(join, ty)
+        let test = Machine { code: Code::Test_rm32_r32, operands: Operands::new(&operands) };
+        let values = self.branch(
+            (Cond::Ne, test),
+            &[ty],
+            |emitter| vec![then(emitter)],
+            |emitter| vec![otherwise(emitter)],
+        );
+        values[0]
     }
 
     /// One of two ways to do something, chosen by whether an integer is a number; both give values of the types. What is kept for
@@ -827,11 +820,23 @@ impl Emitter<'_> {
         then: impl FnOnce(&mut Self) -> Vec<Reg>,
         otherwise: impl FnOnce(&mut Self) -> Vec<Reg>,
     ) -> Vec<Reg> {
-        let [first, second, join] = [(); 3].map(|()| self.code.block());
         let operands = [Operand::Use(integer, Size::Q), Operand::Imm(number)];
-        self.set_flags(Machine { code: Code::Cmp_rm64_imm8, operands: Operands::new(&operands) });
+        let compare = Machine { code: Code::Cmp_rm64_imm8, operands: Operands::new(&operands) };
+        self.branch((Cond::Eq, compare), types, then, otherwise)
+    }
+
+    /// The values of one of two ways, by a condition and what makes its flags.
+    fn branch(
+        &mut self,
+        (cond, flags): (Cond, Machine),
+        types: &[Type],
+        then: impl FnOnce(&mut Self) -> Vec<Reg>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Reg>,
+    ) -> Vec<Reg> {
+        let [first, second, join] = [(); 3].map(|()| self.code.block());
+        self.set_flags(flags);
         let [to_first, to_second] = [first, second].map(|block| Target::new(block, Vec::new()));
-        self.end(End::Branch(Cond::Eq, to_first, to_second));
+        self.end(End::Branch(cond, to_first, to_second));
         let constants = std::mem::take(&mut self.last_constants);
         self.start(first);
         let values = then(self);
